@@ -1,0 +1,82 @@
+"""What a launcher is: it starts a job somewhere, says how it fares, and stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One CASA run, ready to start.
+
+    Attributes:
+        name: for people and queues, such as `restore_uid___A001_X12d1_X23e`.
+        argv: the command, one list element an argument; never a shell string.
+        env: the whole environment of the command.
+        cwd: where it runs (working/).
+        folder: where the launcher keeps its files of this attempt: `log` (stdout and stderr) and `rc` (the exit code,
+            written atomically when the command has ended: the truth about the job, whatever a queue says).
+        cores, memory_bytes, time_limit_s: what it needs; None: the launcher's default.
+        niceness: of the process.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+    folder: Path
+    cores: int = 1
+    memory_bytes: int | None = None
+    time_limit_s: float | None = None
+    niceness: int = 0
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    @property
+    def rc(self) -> Path:
+        return self.folder / "rc"
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """Enough to find a started job again from another process; JSON in and out.
+
+    Attributes:
+        launcher: the registered name of the launcher that started it.
+        job_id: the launcher's own identity of the job, such as a process id with its start time, or a Slurm job id.
+        folder: the job's folder (`log`, `rc`).
+    """
+
+    launcher: str
+    job_id: str
+    folder: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """How a job fares: `waiting`, `running`, `ended` (then `exit_code` is known) or `unknown` (ask again)."""
+
+    phase: str
+    exit_code: int | None = None
+    note: str = ""
+
+
+class Launcher(Protocol):
+    """Starts CASA jobs in one kind of place."""
+
+    name: str
+    detached: bool
+    """True where polling needs no process on this machine, so that an Airflow task may defer."""
+
+    def submit(self, job: Job) -> Handle: ...
+
+    def poll(self, handle: Handle) -> JobState: ...
+
+    def cancel(self, handle: Handle) -> None:
+        """Stop the job with everything it started; an ended job stays as it is."""

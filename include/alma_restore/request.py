@@ -1,0 +1,87 @@
+"""The request: what somebody wants restored, in one typed object, JSON in and out."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, EmailStr, Field, ValidationError, field_validator, model_validator
+
+from alma_restore.errors import Refused
+from alma_restore.uid import Uid
+
+Origin = Literal["detection", "backfill", "hand", "page", "command", "event"]
+
+REQUEST_FIELDS_HELP = "mous_uid or eb_uid, casa_version, email, destination"
+
+
+class RestoreRequest(BaseModel):
+    """One restore, as asked for.
+
+    Attributes:
+        mous_uid: the MOUS to restore; may be left out when `eb_uid` is given.
+        eb_uid: one of its execution blocks; the MOUS is looked up.
+        casa_version: `6.6.1-17` or the name of an installation; empty: the version policy decides.
+        email: who is told how it ended; empty: nobody.
+        destination: where the calibrated data go, a folder or a URL; empty: the default delivery root.
+        correlation_id: the asker's own key; two requests under one key are the same request.
+        requested_by: who asked, as the door they came through knows them.
+        origin: which door they came through.
+        fingerprint: which delivery of the MOUS is meant, set by detection.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    mous_uid: Uid | None = None
+    eb_uid: Uid | None = None
+    casa_version: str = Field(default="", max_length=200)
+    email: EmailStr | None = None
+    destination: str = Field(default="", max_length=1000)
+    delivery_format: Literal["CMS"] = "CMS"
+    correlation_id: str = Field(default_factory=lambda: str(uuid.uuid4()), min_length=1, max_length=200)
+    requested_by: str = Field(default="", max_length=200)
+    origin: Origin = "hand"
+    fingerprint: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+
+    @field_validator("mous_uid", "eb_uid", "email", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("casa_version", "destination", "requested_by")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        if not value.isprintable():
+            raise ValueError("holds control characters")
+        return value
+
+    @model_validator(mode="after")
+    def _names_a_mous(self) -> RestoreRequest:
+        if self.mous_uid is None and self.eb_uid is None:
+            raise ValueError("Neither mous_uid nor eb_uid is given; one of them is needed.")
+        return self
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> RestoreRequest:
+        """Read a request from a form, an Airflow conf or an event.
+
+        Raises:
+            Refused: (code `bad_request`) a field is unknown, missing or malformed; all of them are named.
+        """
+        try:
+            return cls.model_validate(dict(fields))
+        except ValidationError as error:
+            raise Refused(
+                " ".join(_sentence(detail) for detail in error.errors()),
+                code="bad_request",
+                remedy=f"A request takes: {REQUEST_FIELDS_HELP}.",
+            ) from error
+
+
+def _sentence(detail: Any) -> str:
+    field = ".".join(str(part) for part in detail["loc"])
+    message = str(detail["msg"]).removeprefix("Value error, ").rstrip(".")
+    if detail["type"] == "extra_forbidden":
+        return f"Unknown field {field!r}."
+    return f"{field} {str(detail['input'])[:80]!r}: {message}." if field else f"{message}."

@@ -1,0 +1,230 @@
+"""One typed settings object, from a profile file and the environment."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from alma_restore.errors import Misconfigured
+
+PROFILE_VARIABLE = "ALMA_RESTORE_PROFILE"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DetectionSettings(_Section):
+    """How newly calibrated MOUSs are looked for.
+
+    Attributes:
+        window_days: how far back one poll looks (DOMAIN section 2: NRAO polls daily, two days back).
+        email: who is told of restores that detection asked for; empty: nobody.
+    """
+
+    window_days: float = Field(default=2.0, gt=0)
+    email: str = ""
+
+
+class NgasSettings(_Section):
+    """How files are fetched from NGAS (DOMAIN section 5).
+
+    Attributes:
+        streams_per_node: downloads at once from one NGAS node, over all tasks of this machine.
+        tries: attempts at one file before it is given up.
+        connect_timeout_s, read_timeout_s: silence allowed before and during a transfer.
+        max_hops: 303 redirects followed from node to node.
+        verify_unknown: what an unknown checksum plug-in means: False stops with an error, True delivers by size alone.
+    """
+
+    streams_per_node: int = Field(default=4, ge=1)
+    tries: int = Field(default=10, ge=1)
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 60.0
+    max_hops: int = 3
+    verify_unknown: bool = False
+
+
+class ExporterSettings(_Section):
+    """How raw execution blocks are fetched (DOMAIN section 6).
+
+    Attributes:
+        command: the export command; the EB uid is appended as its last argument.
+        setup_script: sourced by bash before the command (`alma-datafetcher.sh`); empty: none.
+        timeout_s: how long one export may take.
+        tries: attempts at one execution block.
+        at_once: exports at once on this machine.
+    """
+
+    command: tuple[str, ...] = ("asdmExportLight",)
+    setup_script: str = ""
+    timeout_s: float = 6 * 3600.0
+    tries: int = Field(default=3, ge=1)
+    at_once: int = Field(default=2, ge=1)
+
+
+class DiskSettings(_Section):
+    """How much disk a restore is given (DOMAIN section 10).
+
+    Attributes:
+        factor: disk needed per byte of raw data. Public restore scripts ask 3x to 14x; 7x holds the raw data, the
+            MeasurementSet with DATA and CORRECTED_DATA, its flags, and the delivered copy.
+        spare_bytes: never planned for.
+    """
+
+    factor: float = Field(default=7.0, gt=1)
+    spare_bytes: int = 2 * 1024**3
+
+
+class CasaSettings(_Section):
+    """How CASA is run.
+
+    Attributes:
+        installations: TOML file that lists the CASA installations (docs/casa.md).
+        launcher: where it runs: `local` or another registered launcher.
+        cores: execution blocks restored side by side.
+        time_limit_s: when a run is given up.
+        no_progress_s: silence of log and MeasurementSets after which a run counts as stuck.
+        niceness: of local CASA processes.
+        poll_s: how often a running job is looked at.
+    """
+
+    installations: Path | None = None
+    launcher: str = "local"
+    cores: int = Field(default=2, ge=1)
+    time_limit_s: float = 48 * 3600.0
+    no_progress_s: float = 2 * 3600.0
+    niceness: int = Field(default=5, ge=0, le=19)
+    poll_s: float = Field(default=1.0, gt=0)
+
+
+class VerificationSettings(_Section):
+    """When a restored MeasurementSet is good enough.
+
+    Attributes:
+        max_flagged: highest flagged fraction of one field.
+        violation: what a figure beyond its threshold means: `warn` delivers with warnings, `fail` does not deliver.
+    """
+
+    max_flagged: float = Field(default=0.95, gt=0, le=1)
+    violation: str = Field(default="warn", pattern="^(warn|fail)$")
+
+
+class DeliverySettings(_Section):
+    """Where results go.
+
+    Attributes:
+        root: default folder of deliveries.
+        allowed_roots: folders below which a requester may ask for delivery; the root is always allowed.
+        keep_days: how long a delivery is kept.
+    """
+
+    root: Path | None = None
+    allowed_roots: tuple[Path, ...] = ()
+    keep_days: float = 21.0
+
+
+class MailSettings(_Section):
+    """Mails to requesters.
+
+    Attributes:
+        sender: the From address.
+        contact: whom a requester can ask, printed in every mail.
+    """
+
+    sender: str = "alma-restore@localhost"
+    contact: str = "your archive operator"
+
+
+class PprSettings(_Section):
+    """Fixed words of the PPR (DOMAIN section 11)."""
+
+    processing_site: str = "NAASC"
+    operator: str = "unknown"
+
+
+class Settings(BaseSettings):
+    """Everything that differs between one installation and the next.
+
+    Read, later ones winning, from the defaults, the TOML file that `ALMA_RESTORE_PROFILE` names, and the environment
+    (`ALMA_RESTORE_CASA__CORES=4` sets `casa.cores`).
+
+    Attributes:
+        home: the one folder for everything made at run time.
+        catalogue_url: SQLAlchemy URL of our own database; empty: SQLite in `home`.
+        spool: where restores are worked on; empty: `home/spool`.
+        keep_workspace: `never`, `on_failure` or `always`.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="ALMA_RESTORE_", env_nested_delimiter="__", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    home: Path = Path("var")
+    catalogue_url: str = ""
+    spool: Path | None = None
+    keep_workspace: str = Field(default="on_failure", pattern="^(never|on_failure|always)$")
+    detection: DetectionSettings = DetectionSettings()
+    ngas: NgasSettings = NgasSettings()
+    exporter: ExporterSettings = ExporterSettings()
+    disk: DiskSettings = DiskSettings()
+    casa: CasaSettings = CasaSettings()
+    verification: VerificationSettings = VerificationSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    mail: MailSettings = MailSettings()
+    ppr: PprSettings = PprSettings()
+
+    @property
+    def spool_root(self) -> Path:
+        return (self.spool or self.home / "spool").absolute()
+
+    @property
+    def delivery_root(self) -> Path:
+        return (self.delivery.root or self.home / "deliveries").absolute()
+
+    @property
+    def catalogue(self) -> str:
+        return self.catalogue_url or f"sqlite:///{(self.home / 'catalogue.db').absolute()}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        found = [init_settings, env_settings]
+        profile = os.environ.get(PROFILE_VARIABLE, "")
+        if profile:
+            found.append(TomlConfigSettingsSource(settings_cls, toml_file=profile))
+        return tuple(found)
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings anew.
+
+    Raises:
+        Misconfigured: a value cannot be used, or the profile file is not there.
+    """
+    profile = os.environ.get(PROFILE_VARIABLE, "")
+    if profile and not Path(profile).is_file():
+        raise Misconfigured(f"The profile file {profile} is not there.", remedy=f"Mend {PROFILE_VARIABLE}.")
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        remedy = f"Mend {profile or 'the environment'}."
+        raise Misconfigured(f"The settings cannot be used: {wrong}.", remedy=remedy) from error
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process."""
+    return load()

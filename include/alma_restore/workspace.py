@@ -1,0 +1,92 @@
+"""The spool folder of one restore: its layout, its metadata.json, its clean-up."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from alma_restore.errors import Misconfigured
+from alma_restore.uid import Uid
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One restore's folder. SCIPIPE_ROOTDIR is `root`; the pipeline runs in `working` (DOMAIN section 12)."""
+
+    root: Path
+
+    @property
+    def rawdata(self) -> Path:
+        return self.root / "rawdata"
+
+    @property
+    def products(self) -> Path:
+        return self.root / "products"
+
+    @property
+    def working(self) -> Path:
+        return self.root / "working"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "Logs"
+
+    @property
+    def metadata_file(self) -> Path:
+        return self.root / "metadata.json"
+
+    @property
+    def ppr(self) -> Path:
+        return self.root / "PPR.xml"
+
+    @property
+    def report_file(self) -> Path:
+        return self.root / "restore.json"
+
+    def create(self, metadata: dict[str, Any]) -> Workspace:
+        """Make the folders and write metadata.json; made already, they are left as they are.
+
+        Raises:
+            Misconfigured: the spool cannot be written.
+        """
+        try:
+            for folder in (self.rawdata, self.products, self.working, self.logs):
+                folder.mkdir(parents=True, exist_ok=True)
+            write_json(self.metadata_file, metadata)
+        except OSError as error:
+            raise Misconfigured(
+                f"The workspace {self.root} cannot be made: {error}.",
+                remedy="Give the spool folder to the user that runs Airflow, or set ALMA_RESTORE_SPOOL.",
+            ) from error
+        return self
+
+    def metadata(self) -> dict[str, Any]:
+        return dict(json.loads(self.metadata_file.read_text()))
+
+    def empty_working(self) -> None:
+        """Clear working/: the pipeline takes an existing MS as it is (DOMAIN section 12), so a new run starts clean."""
+        shutil.rmtree(self.working, ignore_errors=True)
+        self.working.mkdir(parents=True)
+
+    def remove(self) -> None:
+        if self.root.exists():
+            shutil.rmtree(self.root)
+
+
+def folder_name(eb_uid: Uid, opened: datetime) -> str:
+    """The spool folder's name as NRAO writes it: `uid___A002_Xd248b5_Xa7a_2018_09_21_T14_17_00.434`.
+
+    Source: seed 1 and DOMAIN section 13.
+    """
+    return f"{eb_uid.sanitised}_{opened:%Y_%m_%d_T%H_%M_%S}.{opened.microsecond // 1000:03d}"
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(content, indent=2, sort_keys=True, default=str) + "\n")
+    part.replace(path)
