@@ -23,10 +23,12 @@ class DetectionSettings(_Section):
     """How newly calibrated MOUSs are looked for.
 
     Attributes:
+        schedule: cron expression (UTC) of the polls.
         window_days: how far back one poll looks (DOMAIN section 2: NRAO polls daily, two days back).
         email: who is told of restores that detection asked for; empty: nobody.
     """
 
+    schedule: str = "0 6 * * *"
     window_days: float = Field(default=2.0, gt=0)
     email: str = ""
 
@@ -37,6 +39,7 @@ class NgasSettings(_Section):
     Attributes:
         streams_per_node: downloads at once from one NGAS node, over all tasks of this machine.
         tries: attempts at one file before it is given up.
+        retry_wait_s: the first wait before another attempt; later ones grow, up to a minute.
         connect_timeout_s, read_timeout_s: silence allowed before and during a transfer.
         max_hops: 303 redirects followed from node to node.
         verify_unknown: what an unknown checksum plug-in means: False stops with an error, True delivers by size alone.
@@ -44,6 +47,7 @@ class NgasSettings(_Section):
 
     streams_per_node: int = Field(default=4, ge=1)
     tries: int = Field(default=10, ge=1)
+    retry_wait_s: float = Field(default=1.0, ge=0)
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0
     max_hops: int = 3
@@ -58,6 +62,7 @@ class ExporterSettings(_Section):
         setup_script: sourced by bash before the command (`alma-datafetcher.sh`); empty: none.
         timeout_s: how long one export may take.
         tries: attempts at one execution block.
+        retry_wait_s: the first wait before another attempt; later ones grow, up to ten minutes.
         at_once: exports at once on this machine.
     """
 
@@ -65,6 +70,7 @@ class ExporterSettings(_Section):
     setup_script: str = ""
     timeout_s: float = 6 * 3600.0
     tries: int = Field(default=3, ge=1)
+    retry_wait_s: float = Field(default=10.0, ge=0)
     at_once: int = Field(default=2, ge=1)
 
 
@@ -74,10 +80,12 @@ class DiskSettings(_Section):
     Attributes:
         factor: disk needed per byte of raw data. Public restore scripts ask 3x to 14x; 7x holds the raw data, the
             MeasurementSet with DATA and CORRECTED_DATA, its flags, and the delivered copy.
+        unknown_eb_bytes: planned for an execution block whose size the archive does not tell before the export.
         spare_bytes: never planned for.
     """
 
     factor: float = Field(default=7.0, gt=1)
+    unknown_eb_bytes: int = 30 * 1000**3
     spare_bytes: int = 2 * 1024**3
 
 

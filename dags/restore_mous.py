@@ -1,0 +1,43 @@
+"""Restore one MOUS.
+
+**What it does.** Fetches the raw execution blocks and the calibration products of one MOUS, runs CASA, verifies and
+delivers the calibrated MeasurementSets, and tells the requester.
+
+**Parameters.** `mous_uid` or `eb_uid` (one of them is needed), `casa_version` (empty: the version that calibrated the
+data, or the nearest newer one), `email` (who is told how it ended), `destination` (empty: the default delivery folder).
+
+**When it fails.** The reason is one sentence: at the end of the failed task's log, in the mail, and in the catalogue.
+*open_request*: refused; nothing is broken. The reason says why this MOUS cannot be restored or what is wrong with the
+request. *fetch_asdm*, *fetch_products*: the exporter or NGAS; the log names the file. *stage*, *write_ppr*: the
+archive's records contradict each other. *run_casa*: the log shows the end of CASA's; clear the task to run it again.
+A running CASA is found again, not started twice. *verify*: CASA ended, and the result is not good: look at restore.json
+in the workspace. *deliver*: the destination; clear the task when it is mended.
+
+**Try it.** `./run demo --serve`, then Trigger with uid://A001/X12d1/X23e.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import dag
+
+from alma_restore.orchestration import restore_tasks as tasks
+from alma_restore.orchestration.params import RESTORE_PARAMS
+
+
+@dag(schedule=None, params=RESTORE_PARAMS, max_active_runs=tasks.MAX_RUNS, tags=["restore"], doc_md=__doc__)
+def restore_mous() -> None:
+    request = tasks.open_request()
+    workspace = tasks.prepare_workspace(request)
+    raw = tasks.fetch_asdm.partial(request=request).expand(eb_uid=request["eb_uids"])
+    products = tasks.fetch_products(request)
+    staged = tasks.stage(request)
+    ppr = tasks.write_ppr(request)
+    calibrated = tasks.run_casa(request)
+    verified = tasks.verify(request)
+    delivered = tasks.deliver(request)
+    closed = tasks.close_request(request).as_teardown(setups=request)
+
+    workspace >> [raw, products] >> staged >> ppr >> calibrated >> verified >> delivered >> closed
+
+
+restore_mous()

@@ -1,0 +1,46 @@
+"""The tasks of `detect_calibrations`, and of the full sweep."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from airflow.sdk import CronDataIntervalTimetable, get_current_context, task
+from airflow.sdk.bases.sensor import PokeReturnValue
+
+from alma_restore.orchestration.open_house import open_house
+from alma_restore.orchestration.triggering import trigger_restore
+from alma_restore.settings import settings
+
+log = logging.getLogger(__name__)
+
+FIRST_DAY = datetime(2017, 10, 1, tzinfo=timezone.utc)
+"""Nothing older can be restored (DOMAIN section 2)."""
+
+
+def schedule() -> CronDataIntervalTimetable:
+    return CronDataIntervalTimetable(settings().detection.schedule, timezone="UTC")
+
+
+@task.sensor(mode="poke", poke_interval=30, timeout=60, soft_fail=True, retries=3, retry_delay=timedelta(minutes=1))
+def find_calibrations() -> PokeReturnValue:
+    """Wait for newly calibrated MOUSs in the window; the restores to start.
+
+    A window without any ends the run as skipped; an archive that does not answer is asked again.
+    """
+    from alma_restore.restore import detecting
+
+    context = get_current_context()
+    house = open_house()
+    start, end = context["data_interval_start"], context["data_interval_end"]
+    found = detecting.detect(house, start, end, backfill=context["dag_run"].run_type == "backfill")
+    return PokeReturnValue(is_done=bool(found), xcom_value=[each.as_json() for each in found])
+
+
+@task(retries=3, retry_delay=timedelta(seconds=30))
+def trigger_restores(restores: list[dict[str, Any]]) -> int:
+    """Start one run of `restore_mous` for each; how many were started now."""
+    started = [each["run_id"] for each in restores if trigger_restore(each["run_id"], each["conf"])]
+    log.info("Started %d of %d restores: %s", len(started), len(restores), " ".join(started))
+    return len(started)

@@ -1,0 +1,82 @@
+"""Builds the house from Airflow's connections: `alma_metadata`, `alma_ngas` and `alma_smtp`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from alma_restore.archive.asdm import AsdmExporter
+from alma_restore.archive.metadata import Metadata
+from alma_restore.archive.ngas import NgasClient, NgasNode
+from alma_restore.archive.source import Archive
+from alma_restore.catalogue.store import Catalogue
+from alma_restore.errors import Misconfigured
+from alma_restore.restore.house import House
+from alma_restore.settings import Settings, settings
+
+METADATA_CONNECTION = "alma_metadata"
+NGAS_CONNECTION = "alma_ngas"
+SMTP_CONNECTION = "alma_smtp"
+
+
+def open_house() -> House:
+    """The house of this installation.
+
+    Raises:
+        Misconfigured: a connection is missing, or the settings cannot be used.
+    """
+    here = settings()
+    return House(here, Catalogue(here.catalogue), _archive(here), send_mail)
+
+
+def _archive(here: Settings) -> Archive:
+    locks = here.home / "locks"
+    connection = _connection(METADATA_CONNECTION)
+    embedded = connection.conn_type == "alma_embedded"
+    return Archive(
+        metadata=Metadata(_metadata_connection),
+        ngas=NgasClient(_ngas_nodes(), here.ngas, locks),
+        exporter=AsdmExporter(here.exporter, locks),
+        asdm_folder=Path(connection.host).parent / "asdm" if embedded and connection.host else None,
+    )
+
+
+def _connection(name: str) -> Any:
+    try:
+        return BaseHook.get_connection(name)
+    except AirflowNotFoundException as error:
+        remedy = f"Add it in Airflow (Admin, Connections) or as AIRFLOW_CONN_{name.upper()}."
+        raise Misconfigured(f"Airflow has no connection {name!r}.", remedy=remedy) from error
+
+
+@contextmanager
+def _metadata_connection() -> Iterator[Any]:
+    """A connection to the metadata database, whatever its kind: the connection's type chooses the hook."""
+    with closing(_connection(METADATA_CONNECTION).get_hook().get_conn()) as connection:
+        yield connection
+
+
+def _ngas_nodes() -> list[NgasNode]:
+    """The NGAS nodes: the connection's host may name several, with blanks or commas between them."""
+    connection = _connection(NGAS_CONNECTION)
+    hosts = (connection.host or "").replace(",", " ").split()
+    return [NgasNode(host, connection.port or 7777, connection.login or "", connection.password or "") for host in hosts]
+
+
+def send_mail(message: EmailMessage) -> None:
+    """Hand a mail to the server of the connection `alma_smtp`.
+
+    Raises:
+        Exception: whatever the server or the network says; the caller stores it.
+    """
+    from airflow.providers.smtp.hooks.smtp import SmtpHook
+
+    with SmtpHook(smtp_conn_id=SMTP_CONNECTION) as hook:
+        # The hook's own sending method writes HTML alone; ours are plain text and HTML, and already composed.
+        hook.get_conn()._smtp_client.send_message(message)

@@ -1,0 +1,42 @@
+"""The form of `restore_mous`: what a request can say, in Airflow's UI, by REST, or from another DAG.
+
+Airflow refuses what does not match here and lets unknown keys pass; the first task validates everything again.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import Param
+
+_UID_PATTERN = r"^\s*(uid(://|___)A[0-9A-Fa-f]{3}[/_]X[0-9A-Fa-f]+[/_]X[0-9A-Fa-f]+)?\s*$"
+
+RESTORE_PARAMS = {
+    "mous_uid": Param(
+        "",
+        type=["string", "null"],
+        pattern=_UID_PATTERN,
+        title="MOUS uid",
+        description="The MOUS to restore, such as uid://A001/X12d1/X23e.",
+    ),
+    "eb_uid": Param(
+        "",
+        type=["string", "null"],
+        pattern=_UID_PATTERN,
+        title="or execution block uid",
+        description="One of its execution blocks, such as uid://A002/Xd248b5/Xa7a; its whole MOUS is restored.",
+    ),
+    "casa_version": Param(
+        "",
+        type=["string", "null"],
+        title="CASA version",
+        description="Empty: the version that calibrated the data, or the nearest newer one that is installed.",
+    ),
+    "email": Param(
+        "", type=["string", "null"], title="E-mail", description="Who is told how it ended; empty: nobody."
+    ),
+    "destination": Param(
+        "",
+        type=["string", "null"],
+        title="Destination",
+        description="Folder or sftp:// URL for the calibrated data; empty: the default delivery folder.",
+    ),
+}

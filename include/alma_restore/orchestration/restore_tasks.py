@@ -1,0 +1,118 @@
+"""The tasks of `restore_mous`: thin skins over the stages of `alma_restore.restore`."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from alma_restore.errors import RestoreError
+from alma_restore.orchestration.open_house import open_house
+from alma_restore.orchestration.operators import RunCasaOperator
+from alma_restore.orchestration.stages import stage
+from alma_restore.uid import Uid
+
+log = logging.getLogger(__name__)
+
+MAX_RUNS = 8
+
+_RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=30), "retry_exponential_backoff": 2.0}
+
+
+@task(retries=2, retry_delay=timedelta(seconds=10))
+def open_request() -> dict[str, Any]:
+    """Store what was asked for, and decide whether it can be done."""
+    from alma_restore.restore import opening
+
+    context = get_current_context()
+    house = open_house()
+    fields = {**context["params"], **(context["dag_run"].conf or {})}
+    try:
+        record = opening.store_request(house, fields, context["dag_run"].run_id)
+    except RestoreError as error:
+        raise AirflowFailException(str(error)) from error
+    with stage("open_request", record.id) as house:
+        opened = opening.admit(house, record.id)
+    return {"request_id": opened.request_id, "mous_uid": opened.mous_uid, "eb_uids": list(opened.eb_uids)}
+
+
+@task(**_RETRIES)
+def prepare_workspace(request: dict[str, Any]) -> str:
+    """Make the workspace and reserve its disk."""
+    from alma_restore.restore import opening
+
+    with stage("prepare_workspace", request["request_id"]) as house:
+        return str(opening.prepare(house, request["request_id"]).root)
+
+
+@task(**_RETRIES, map_index_template="{{ task.op_kwargs['eb_uid'] }}")
+def fetch_asdm(request: dict[str, Any], eb_uid: str) -> dict[str, Any]:
+    """Export and check one raw execution block."""
+    from alma_restore.restore import fetching
+
+    with stage("fetch_asdm", request["request_id"]) as house:
+        facts = fetching.fetch_asdm(house, request["request_id"], Uid(eb_uid))
+    return {"size_bytes": facts.size_bytes, "main_rows": facts.main_rows}
+
+
+@task(**_RETRIES)
+def fetch_products(request: dict[str, Any]) -> int:
+    """Fetch and verify the calibration products; the number of files."""
+    from alma_restore.restore import fetching
+
+    with stage("fetch_products", request["request_id"]) as house:
+        return len(fetching.fetch_products(house, request["request_id"]))
+
+
+@task
+def stage_products(request: dict[str, Any]) -> None:
+    """Put everything where the pipeline looks for it; choose the CASA."""
+    from alma_restore.restore import calibrating
+
+    with stage("stage", request["request_id"]) as house:
+        calibrating.stage(house, request["request_id"])
+
+
+@task
+def write_ppr(request: dict[str, Any]) -> None:
+    """Write the pipeline processing request."""
+    from alma_restore.restore import calibrating
+
+    with stage("write_ppr", request["request_id"]) as house:
+        calibrating.write_ppr(house, request["request_id"])
+
+
+def run_casa(request: Any) -> Any:
+    """Run CASA; the operator finds a running one again, and stops it when the run is cancelled."""
+    return RunCasaOperator(task_id="run_casa", request=request, retries=3, retry_delay=timedelta(seconds=5)).output
+
+
+@task
+def verify(request: dict[str, Any]) -> list[str]:
+    """Look into every MeasurementSet; the warnings."""
+    from alma_restore.restore import calibrating
+
+    with stage("verify", request["request_id"]) as house:
+        return list(calibrating.verify(house, request["request_id"]).warnings)
+
+
+@task(**_RETRIES)
+def deliver(request: dict[str, Any]) -> str:
+    """Hand the calibrated data over; where they are."""
+    from alma_restore.restore import closing
+
+    with stage("deliver", request["request_id"]) as house:
+        return closing.deliver(house, request["request_id"]).path
+
+
+@task(retries=2)
+def close_request() -> str:
+    """Whatever happened: store the end, tell the requester, clean up. The state it ended in."""
+    from alma_restore.restore import closing
+
+    house = open_house()
+    record = house.catalogue.by_run_id(get_current_context()["dag_run"].run_id)
+    return closing.close(house, record.id).state if record else "unknown"

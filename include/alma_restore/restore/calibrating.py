@@ -1,0 +1,137 @@
+"""Calibrating: from fetched files to verified MeasurementSets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+from alma_restore.archive.asdm import AsdmFacts, check_asdm
+from alma_restore.casa import installations, job, launchers, outcome, verification
+from alma_restore.casa.installations import Installation
+from alma_restore.casa.launchers.base import JobState
+from alma_restore.casa.verification import VerificationReport
+from alma_restore.catalogue.store import RequestRecord
+from alma_restore.ppr import build, schema
+from alma_restore.products import manifest as manifests
+from alma_restore.products import staging
+from alma_restore.products.manifest import Manifest
+from alma_restore.restore.fetching import wanted_products
+from alma_restore.restore.house import House, mous_of
+from alma_restore.rules import casa_version, sched_block, sessions
+from alma_restore.rules.sessions import Reconciled
+from alma_restore.uid import Uid
+from alma_restore.workspace import Workspace, write_json
+
+
+def stage(house: House, request_id: str) -> Manifest:
+    """Put everything where the pipeline looks for it, and choose the CASA that restores.
+
+    Raises:
+        Corrupt: a product is damaged.
+        Inconsistent: the manifest names something that is not there, or other execution blocks than QA0 passed.
+        Refused: no suitable CASA is installed.
+    """
+    workspace = house.workspace(request_id)
+    record = house.catalogue.get(request_id)
+    files = wanted_products(house.archive.metadata.product_files(mous_of(record)))
+    staged = staging.stage(workspace, [workspace.products / file.file_id for file in files])
+    reconciled = _sessions(house, mous_of(record), staged.manifest)
+    installed = {each.casa_version: each for each in installations.load(house.settings)}
+    choice = casa_version.choose(staged.manifest.casa_version, installed, override=record.asked.casa_version)
+    house.catalogue.choose_casa(request_id, installed[choice.version].name, choice.version, choice.sentence)
+    for difference in reconciled.differences:
+        house.catalogue.note(request_id, difference)
+    return staged.manifest
+
+
+def write_ppr(house: House, request_id: str) -> None:
+    """Write the PPR of this restore, valid against our schema.
+
+    Raises:
+        Refused: no SchedBlock of the MOUS can be named.
+        Inconsistent: sessions and manifest disagree.
+    """
+    workspace = house.workspace(request_id)
+    mous_uid = mous_of(house.catalogue.get(request_id))
+    metadata = house.archive.metadata
+    structure = metadata.project_structure(mous_uid)
+    reconciled = _sessions(house, mous_uid, manifests.in_folder(workspace.products))
+    content = build.build(
+        build.PprInput(
+            structure=structure,
+            mous_uid=mous_uid,
+            sched_block=sched_block.choose(metadata.sched_blocks(mous_uid)),
+            sessions=reconciled.sessions,
+            root=workspace.root,
+            site=house.settings.ppr.processing_site,
+            operator=house.settings.ppr.operator,
+            created=datetime.now(timezone.utc),
+        )
+    )
+    schema.validate(content)
+    workspace.ppr.write_bytes(content)
+
+
+def run_casa(house: House, request_id: str, on_progress: Callable[[str], None]) -> JobState:
+    """Run CASA on the PPR, or find the run that another process of this task started, and wait for its end.
+
+    Raises:
+        CasaFailed: it ended without all MeasurementSets, or exceeded a limit; the log's tail is attached.
+        Corrupt: it failed on damaged raw data.
+    """
+    workspace = house.workspace(request_id)
+    record = house.catalogue.get(request_id)
+    installation = _installation(house, record)
+    launcher = launchers.get(house.settings.casa.launcher, house.settings.casa)
+    handle = job.start_or_attach(launcher, installation, workspace, house.settings.casa)
+    state = job.watch(launcher, handle, workspace, house.settings.casa, on_progress)
+    outcome.judge(workspace, state)
+    return state
+
+
+def cancel_casa(house: House, request_id: str) -> None:
+    """Stop the CASA run of this request, if there is one, with everything it started."""
+    record = house.catalogue.get(request_id)
+    if record.workspace:
+        job.cancel(launchers.get(house.settings.casa.launcher, house.settings.casa), house.workspace(request_id))
+
+
+def verify(house: House, request_id: str) -> VerificationReport:
+    """Look into every MeasurementSet, and write restore.json: what was checked, and the figures.
+
+    Raises:
+        CasaFailed: a MeasurementSet is missing, not calibrated, or not what the raw data say.
+    """
+    workspace = house.workspace(request_id)
+    record = house.catalogue.get(request_id)
+    facts = _raw_facts(workspace, record)
+    report = verification.verify(workspace, _installation(house, record), facts, house.settings.verification)
+    manifest = manifests.in_folder(workspace.products)
+    write_json(
+        workspace.report_file,
+        {
+            "request_id": request_id,
+            "mous_uid": mous_of(record),
+            "request": record.request,
+            "calibrated_with": {"casa": manifest.casa_version, "pipeline": manifest.pipeline_version},
+            "restored_with": {"casa": record.casa_version, "installation": record.casa_installation},
+            "casa_policy": record.casa_policy,
+            "execution_blocks": report.as_json(),
+            "warnings": list(report.warnings),
+        },
+    )
+    return report
+
+
+def _raw_facts(workspace: Workspace, record: RequestRecord) -> dict[Uid, AsdmFacts]:
+    uids = [Uid(text) for text in workspace.metadata()["fileSetIds"]]
+    return {uid: check_asdm(workspace.rawdata / uid.sanitised) for uid in uids}
+
+
+def _sessions(house: House, mous_uid: Uid, manifest: Manifest) -> Reconciled:
+    numbered = sessions.number_sessions(house.archive.metadata.execution_blocks(mous_uid))
+    return sessions.reconcile(numbered, manifest.eb_uids_by_session())
+
+
+def _installation(house: House, record: RequestRecord) -> Installation:
+    return installations.named(record.casa_installation, installations.load(house.settings))

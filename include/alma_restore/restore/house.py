@@ -1,0 +1,43 @@
+"""What every stage of a restore works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+
+from alma_restore.archive.source import Archive
+from alma_restore.catalogue.store import Catalogue, RequestRecord
+from alma_restore.errors import Inconsistent
+from alma_restore.settings import Settings
+from alma_restore.uid import Uid
+from alma_restore.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The settings, our catalogue, the archive, and a way to send mail."""
+
+    settings: Settings
+    catalogue: Catalogue
+    archive: Archive
+    send_mail: Callable[[EmailMessage], None]
+
+    def workspace(self, request_id: str) -> Workspace:
+        """The workspace of an opened request.
+
+        Raises:
+            Inconsistent: none has been prepared.
+        """
+        record = self.catalogue.get(request_id)
+        if not record.workspace:
+            raise Inconsistent(f"Request {request_id} has no workspace yet.", remedy="Run it again from its first stage.")
+        return Workspace(Path(record.workspace))
+
+
+def mous_of(record: RequestRecord) -> Uid:
+    """The MOUS of a request that has been looked up."""
+    if record.mous_uid is None:
+        raise Inconsistent(f"Request {record.id} names no MOUS yet.", remedy="Run it again from its first stage.")
+    return record.mous_uid

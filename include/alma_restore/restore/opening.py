@@ -1,0 +1,123 @@
+"""Opening: what is asked for, may it be done, and is there room for it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from alma_restore.archive.records import Calibration, ExecutionBlock
+from alma_restore.casa import installations
+from alma_restore.catalogue.store import RequestRecord
+from alma_restore.delivery import destination
+from alma_restore.errors import Refused
+from alma_restore.request import RestoreRequest
+from alma_restore.restore.house import House, mous_of
+from alma_restore.rules import casa_version, disk, eligibility
+from alma_restore.uid import Uid
+from alma_restore.workspace import Workspace, folder_name
+
+PRODUCT_CLASSES = ("calibration", "script")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRequest:
+    """What the following stages are mapped over; small enough for XCom."""
+
+    request_id: str
+    mous_uid: Uid
+    eb_uids: tuple[Uid, ...]
+
+
+def store_request(house: House, fields: Mapping[str, Any], run_id: str | None) -> RequestRecord:
+    """Store the request before anything else is done with it; one run or correlation id is one request.
+
+    Raises:
+        Refused: it cannot be read; that is stored, too.
+    """
+    try:
+        return house.catalogue.open_request(RestoreRequest.parse(fields), run_id)
+    except Refused as refusal:
+        house.catalogue.refuse_unreadable(fields, run_id, refusal)
+        raise
+
+
+def admit(house: House, request_id: str) -> OpenedRequest:
+    """Decide whether this request can be carried out, and for which execution blocks.
+
+    Raises:
+        Refused: unknown uid, not restorable (DOMAIN section 2), CASA version not installed, destination not allowed.
+    """
+    record = house.catalogue.get(request_id)
+    request = record.request
+    calibration = house.archive.metadata.calibration(_mous(house, request))
+    verdict = eligibility.judge(calibration)
+    house.catalogue.identify(request_id, calibration.mous_uid, calibration.fingerprint)
+    if not verdict.restorable:
+        raise Refused(verdict.sentence, code=verdict.code)
+    destination.check(request.destination, house.settings)
+    if request.casa_version:
+        installed = installations.load(house.settings)
+        casa_version.choose("", (each.casa_version for each in installed), override=request.casa_version)
+    return OpenedRequest(request_id, calibration.mous_uid, tuple(eb.uid for eb in calibration.passed))
+
+
+def prepare(house: House, request_id: str) -> Workspace:
+    """Make the workspace, with its metadata.json, and reserve the disk that the whole request will need.
+
+    Raises:
+        NotAvailable: too little disk is free now.
+        Misconfigured: the spool cannot be written.
+    """
+    record = house.catalogue.get(request_id)
+    calibration = house.archive.metadata.calibration(mous_of(record))
+    spool = house.settings.spool_root
+    workspace = Workspace(spool / folder_name(calibration.passed[0].uid, record.created_at))
+    spool.mkdir(parents=True, exist_ok=True)
+    house.catalogue.reserve(request_id, spool, _bytes_needed(house, calibration), spare=house.settings.disk.spare_bytes)
+    workspace.create(_metadata(house, record, calibration))
+    house.catalogue.set_workspace(request_id, workspace.root)
+    return workspace
+
+
+def _mous(house: House, request: RestoreRequest) -> Uid:
+    if request.eb_uid is None:
+        if request.mous_uid is None:
+            raise Refused("The request names no MOUS.", code="bad_request")
+        return request.mous_uid
+    found = house.archive.metadata.mous_of_execution_block(request.eb_uid)
+    if request.mous_uid is not None and request.mous_uid != found:
+        raise Refused(
+            f"{request.eb_uid} belongs to {found}, not to {request.mous_uid}.",
+            code="bad_request",
+            remedy="Give only one of mous_uid and eb_uid.",
+        )
+    return found
+
+
+def _bytes_needed(house: House, calibration: Calibration) -> int:
+    raw = sum(_raw_bytes(house, block) for block in calibration.passed)
+    products = sum(file.size_bytes or 0 for file in calibration.files if file.file_class in PRODUCT_CLASSES)
+    return disk.needed(raw, products, house.settings.disk.factor)
+
+
+def _raw_bytes(house: House, block: ExecutionBlock) -> int:
+    return house.archive.raw_bytes(block.uid) or house.settings.disk.unknown_eb_bytes
+
+
+def _metadata(house: House, record: RequestRecord, calibration: Calibration) -> dict[str, Any]:
+    """The words of NRAO's StartWorkflow metadata (DOMAIN section 13), and our request id."""
+    structure = house.archive.metadata.project_structure(calibration.mous_uid)
+    return {
+        "workflowName": "AlmaOusRestoreWorkflow",
+        "processingSite": house.settings.ppr.processing_site,
+        "deliveryFormat": record.request.delivery_format,
+        "telescope": "ALMA",
+        "fileSetIds": [block.uid for block in calibration.passed],
+        "ousStatusId": calibration.mous_uid,
+        "projectCodeOrDataType": structure.project_code,
+        "cliCorrId": record.request.correlation_id,
+        "requestId": record.id,
+        "preparedAt": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
