@@ -1,0 +1,95 @@
+"""Transactions on the catalogue's database: SQLite or PostgreSQL, the same behaviour on both."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, func, make_url, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from alma_restore.errors import NotAvailable
+
+BUSY_TIMEOUT_S = 60
+_WRITES = "alma_restore_writes"
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def make_engine(url: str) -> Engine:
+    """An engine that keeps no connections, so that it survives a fork and any number of threads."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, poolclass=NullPool)
+    engine = create_engine(parsed, poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def writing(engine: Engine) -> Engine:
+    """The same engine for transactions that write."""
+    return engine.execution_options(**{_WRITES: True})
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # sqlite3 leaves BEGIN to us
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A writer takes the one write lock at once: a reader that turns writer half-way could only fail."""
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class Store:
+    """One database and its transactions.
+
+    Args:
+        url: SQLAlchemy URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = make_engine(url)
+        self._readers = sessionmaker(self.engine)
+        self._writers = sessionmaker(writing(self.engine))
+
+    @contextmanager
+    def _read(self) -> Iterator[Session]:
+        with self._telling(), self._readers.begin() as session:
+            yield session
+
+    @contextmanager
+    def _write(self, lock: str = "") -> Iterator[Session]:
+        """A transaction that writes; those under one `lock` never run side by side, in any process.
+
+        SQLite has one writer at a time anyhow; PostgreSQL is given an advisory lock.
+        """
+        with self._telling(), self._writers.begin() as session:
+            if lock and self.engine.dialect.name == "postgresql":
+                session.execute(select(func.pg_advisory_xact_lock(advisory_key(lock))))
+            yield session
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            where = self.engine.url.render_as_string(hide_password=True)
+            raise NotAvailable(
+                f"The catalogue {where} does not answer: {str(error.orig).strip()}.",
+                remedy="It is tried again; look at the database if this stays.",
+            ) from error
+
+
+def advisory_key(name: str) -> int:
+    """The number under which PostgreSQL knows a lock of ours."""
+    return zlib.crc32(f"alma_restore.{name}".encode())

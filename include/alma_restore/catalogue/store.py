@@ -1,0 +1,29 @@
+"""The catalogue: our own database of calibrations seen, requests, deliveries and reservations."""
+
+from __future__ import annotations
+
+from alma_restore.catalogue.calibrations import Calibrations
+from alma_restore.catalogue.deliveries import Deliveries
+from alma_restore.catalogue.migrate import migrate
+from alma_restore.catalogue.requests import Requests
+from alma_restore.catalogue.reservations import Reservations
+
+
+class Catalogue(Calibrations, Deliveries, Requests, Reservations):
+    """Everything the catalogue can tell and store, on SQLite or PostgreSQL; one object serves threads and forks.
+
+    All methods raise `NotAvailable` when the database does not answer.
+
+    Args:
+        url: SQLAlchemy URL of a database that `migrate` has seen.
+    """
+
+    @classmethod
+    def opened(cls, url: str) -> Catalogue:
+        """The catalogue, its tables made or upgraded first.
+
+        Raises:
+            Misconfigured: the database cannot be opened.
+        """
+        migrate(url)
+        return cls(url)
