@@ -82,8 +82,8 @@ def _insert(connection: sqlite3.Connection, table: str, rows: list[Row]) -> None
     values = ([_stored(v, width) for v, width in zip(row.values(), widths, strict=True)] for row in rows)
     names = ", ".join(f'"{name}"' for name in rows[0])
     marks = ", ".join("?" * len(widths))
-    # a project or a SchedBlock shared by MOUSs is written once
-    connection.executemany(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})", values)  # noqa: S608
+    # a project or an execution block that MOUSs share is written once
+    connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING", values)  # noqa: S608
 
 
 def _stored(value: Any, width: int) -> Any:
