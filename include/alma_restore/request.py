@@ -49,6 +49,11 @@ class RestoreRequest(BaseModel):
     def _empty_is_none(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
 
+    @field_validator("casa_version", "destination", "requested_by", mode="before")
+    @classmethod
+    def _none_is_empty(cls, value: object) -> object:
+        return "" if value is None else value
+
     @field_validator("casa_version", "destination", "requested_by")
     @classmethod
     def _one_line(cls, value: str) -> str:

@@ -81,6 +81,12 @@ class Calibrations(Store):
             rows.sort(key=lambda row: row.id)
             return {row.mous_uid: record(CalibrationRecord, row) for row in rows}
 
+    def calibrations(self, limit: int = 1000, offset: int = 0) -> tuple[CalibrationRecord, ...]:
+        """The calibrations seen, in the order in which they were first seen."""
+        rows = select(CalibrationRow).order_by(CalibrationRow.id).limit(limit).offset(offset)
+        with self._read() as session:
+            return tuple(record(CalibrationRecord, row) for row in session.scalars(rows))
+
     def calibration_counts(self) -> dict[str, int]:
         """How many calibrations there are by decision code."""
         counts = select(CalibrationRow.code, func.count()).group_by(CalibrationRow.code)

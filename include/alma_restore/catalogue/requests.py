@@ -116,12 +116,14 @@ class Requests(Store):
                 move(session, row, "cancelled", row.stage, note)
             return _record(row)
 
-    def reopen(self, request_id: str, note: str = "", run_id: str | None = None) -> RequestRecord:
-        """An ended request starts over as its next attempt, under another Airflow run if one is given."""
+    def reopen(
+        self, request_id: str, note: str = "", run_id: str | None = None, attempt: int | None = None
+    ) -> RequestRecord:
+        """An ended request starts over as its next attempt (or the one named), under another Airflow run if given."""
         with self._write() as session:
             row = locked(session, request_id)
             check_reopening(row.id, _state(row))
-            row.attempt += 1
+            row.attempt = attempt or row.attempt + 1
             row.run_id = run_id or row.run_id
             row.error_kind = row.error_code = row.reason = row.remedy = row.log_tail = ""
             row.warnings, row.ended_at = [], None

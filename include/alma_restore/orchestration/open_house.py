@@ -32,7 +32,7 @@ def open_house() -> House:
         Misconfigured: a connection is missing, or the settings cannot be used.
     """
     here = settings()
-    return House(here, Catalogue(here.catalogue), _archive(here), send_mail)
+    return House(here, Catalogue.opened(here.catalogue), _archive(here), send_mail)
 
 
 def _archive(here: Settings) -> Archive:

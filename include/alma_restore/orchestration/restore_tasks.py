@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException
 
-from alma_restore.errors import RestoreError
 from alma_restore.orchestration.open_house import open_house
 from alma_restore.orchestration.operators import RunCasaOperator
 from alma_restore.orchestration.stages import stage
 from alma_restore.uid import Uid
-
-log = logging.getLogger(__name__)
 
 MAX_RUNS = 8
 
@@ -27,13 +22,9 @@ def open_request() -> dict[str, Any]:
     """Store what was asked for, and decide whether it can be done."""
     from alma_restore.restore import opening
 
-    context = get_current_context()
-    house = open_house()
-    fields = {**context["params"], **(context["dag_run"].conf or {})}
-    try:
-        record = opening.store_request(house, fields, context["dag_run"].run_id)
-    except RestoreError as error:
-        raise AirflowFailException(str(error)) from error
+    run = get_current_context()["dag_run"]
+    asker = {"requested_by": run.triggering_user_name or ""}
+    record = opening.store_request(open_house(), asker | (run.conf or {}), run.run_id)
     with stage("open_request", record.id) as house:
         opened = opening.admit(house, record.id)
     return {"request_id": opened.request_id, "mous_uid": opened.mous_uid, "eb_uids": list(opened.eb_uids)}

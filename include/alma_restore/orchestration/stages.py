@@ -6,19 +6,16 @@ Airflow to retry; everything else ends the request at once with its sentence.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTerminated
+from airflow.sdk.exceptions import AirflowFailException
 
 from alma_restore.errors import RestoreError
 from alma_restore.orchestration.open_house import open_house
 from alma_restore.restore.house import House
-
-log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -33,22 +30,34 @@ def stage(name: str, request_id: str) -> Iterator[House]:
         RestoreError: it may be retried.
     """
     house = open_house()
+    _enter(house, request_id, name)
     try:
-        house.catalogue.start_stage(request_id, name)
         yield house
     except RestoreError as error:
         if error.retryable and _tries_left():
-            house.catalogue.note(request_id, f"{name}: {error} Tried again.")
+            house.catalogue.note(request_id, f"{name}: {error} It will be tried again.")
             raise
         house.catalogue.fail(request_id, error, name)
         raise AirflowFailException(str(error)) from error
-    except AirflowTaskTerminated:
-        raise
     except Exception as error:
         if not _tries_left():
-            unexpected = RestoreError(f"{name} stopped with an unexpected {type(error).__name__}: {error}.")
+            unexpected = RestoreError(
+                f"{name} stopped with an unexpected {type(error).__name__}: {error}.",
+                remedy="The task's log has the details; this is a defect or a fault of the machine.",
+            )
             house.catalogue.fail(request_id, unexpected, name)
         raise
+
+
+def _enter(house: House, request_id: str, name: str) -> None:
+    """Note that the stage begins. Clearing tasks in Airflow reopens an ended request; anything else leaves it ended."""
+    record = house.catalogue.get(request_id)
+    if record.ended:
+        attempt = 1 + (get_current_context()["dag_run"].clear_number or 0)
+        if attempt <= record.attempt:
+            raise AirflowFailException(f"The request has ended already ({record.state}): {record.reason}")
+        house.catalogue.reopen(request_id, f"Cleared in Airflow, to run again from {name}.", attempt=attempt)
+    house.catalogue.start_stage(request_id, name)
 
 
 def _tries_left() -> bool:

@@ -10,19 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from alma_restore.errors import NotAvailable
-from alma_restore.uid import Uid
 
 RESTORE_DAG_ID = "restore_mous"
-
-
-def run_id_of(mous_uid: Uid, fingerprint: str, redelivered: bool) -> str:
-    """The run id under which a detected calibration is restored: the same for the same products, whoever asks.
-
-    Args:
-        redelivered: whether another delivery of the MOUS was detected before.
-    """
-    first = f"mous__{mous_uid.sanitised}"
-    return f"{first}.{fingerprint[:8]}" if redelivered else first
 
 
 def trigger_restore(run_id: str, conf: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from alma_restore.casa import installations, job, launchers, outcome, verificati
 from alma_restore.casa.installations import Installation
 from alma_restore.casa.launchers.base import JobState
 from alma_restore.casa.verification import VerificationReport
-from alma_restore.catalogue.store import RequestRecord
+from alma_restore.catalogue.records import RequestRecord
 from alma_restore.ppr import build, schema
 from alma_restore.products import manifest as manifests
 from alma_restore.products import staging
@@ -38,7 +38,7 @@ def stage(house: House, request_id: str) -> Manifest:
     reconciled = _sessions(house, mous_of(record), staged.manifest)
     installed = {each.casa_version: each for each in installations.load(house.settings)}
     choice = casa_version.choose(staged.manifest.casa_version, installed, override=record.asked.casa_version)
-    house.catalogue.choose_casa(request_id, installed[choice.version].name, choice.version, choice.sentence)
+    house.catalogue.set_casa(request_id, installed[choice.version].name, choice.version, choice.sentence)
     for difference in reconciled.differences:
         house.catalogue.note(request_id, difference)
     return staged.manifest

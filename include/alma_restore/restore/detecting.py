@@ -52,9 +52,7 @@ def record(house: House, calibrations: Iterable[Calibration], origin: Origin) ->
 
 
 def _restore(house: House, calibration: CalibrationRecord, origin: Origin) -> Restore:
-    run_id = f"mous__{calibration.mous_uid.sanitised}"
-    if calibration.redelivery:
-        run_id += f".{calibration.fingerprint[:8]}"
+    run_id = f"mous__{calibration.mous_uid.sanitised}__{calibration.fingerprint[:8]}"
     return Restore(
         run_id,
         {

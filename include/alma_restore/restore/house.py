@@ -8,7 +8,8 @@ from email.message import EmailMessage
 from pathlib import Path
 
 from alma_restore.archive.source import Archive
-from alma_restore.catalogue.store import Catalogue, RequestRecord
+from alma_restore.catalogue.records import RequestRecord
+from alma_restore.catalogue.store import Catalogue
 from alma_restore.errors import Inconsistent
 from alma_restore.settings import Settings
 from alma_restore.uid import Uid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -9,7 +10,7 @@ from typing import Any
 
 from alma_restore.archive.records import Calibration, ExecutionBlock
 from alma_restore.casa import installations
-from alma_restore.catalogue.store import RequestRecord
+from alma_restore.catalogue.records import RequestRecord
 from alma_restore.delivery import destination
 from alma_restore.errors import Refused
 from alma_restore.request import RestoreRequest
@@ -33,14 +34,12 @@ class OpenedRequest:
 def store_request(house: House, fields: Mapping[str, Any], run_id: str | None) -> RequestRecord:
     """Store the request before anything else is done with it; one run or correlation id is one request.
 
-    Raises:
-        Refused: it cannot be read; that is stored, too.
+    What cannot be read as a request is stored as refused.
     """
     try:
         return house.catalogue.open_request(RestoreRequest.parse(fields), run_id)
     except Refused as refusal:
-        house.catalogue.refuse_unreadable(fields, run_id, refusal)
-        raise
+        return house.catalogue.open_unreadable(fields, refusal, run_id=run_id)
 
 
 def admit(house: House, request_id: str) -> OpenedRequest:
@@ -50,7 +49,7 @@ def admit(house: House, request_id: str) -> OpenedRequest:
         Refused: unknown uid, not restorable (DOMAIN section 2), CASA version not installed, destination not allowed.
     """
     record = house.catalogue.get(request_id)
-    request = record.request
+    request = record.asked
     calibration = house.archive.metadata.calibration(_mous(house, request))
     verdict = eligibility.judge(calibration)
     house.catalogue.identify(request_id, calibration.mous_uid, calibration.fingerprint)
@@ -75,9 +74,15 @@ def prepare(house: House, request_id: str) -> Workspace:
     spool = house.settings.spool_root
     workspace = Workspace(spool / folder_name(calibration.passed[0].uid, record.created_at))
     spool.mkdir(parents=True, exist_ok=True)
-    house.catalogue.reserve(request_id, spool, _bytes_needed(house, calibration), spare=house.settings.disk.spare_bytes)
+    house.catalogue.reserve(
+        request_id,
+        spool,
+        _bytes_needed(house, calibration),
+        free_bytes=lambda: shutil.disk_usage(spool).free,
+        spare_bytes=house.settings.disk.spare_bytes,
+    )
     workspace.create(_metadata(house, record, calibration))
-    house.catalogue.set_workspace(request_id, workspace.root)
+    house.catalogue.set_workspace(request_id, str(workspace.root))
     return workspace
 
 
@@ -112,12 +117,12 @@ def _metadata(house: House, record: RequestRecord, calibration: Calibration) -> 
     return {
         "workflowName": "AlmaOusRestoreWorkflow",
         "processingSite": house.settings.ppr.processing_site,
-        "deliveryFormat": record.request.delivery_format,
+        "deliveryFormat": record.asked.delivery_format,
         "telescope": "ALMA",
         "fileSetIds": [block.uid for block in calibration.passed],
         "ousStatusId": calibration.mous_uid,
         "projectCodeOrDataType": structure.project_code,
-        "cliCorrId": record.request.correlation_id,
+        "cliCorrId": record.correlation_id,
         "requestId": record.id,
         "preparedAt": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
