@@ -1,0 +1,125 @@
+"""Run the restores of execution blocks side by side, each in a fresh process, and tell how each ended."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import casa_log
+from plan import EbJob
+from signs import RestoreFailed
+
+_RESTORE_EB = Path(__file__).with_name("restore_eb.py")
+_READING_RAW_DATA = ("importasdm", "row count")
+
+
+def restore_side_by_side(jobs: Sequence[EbJob], cores: int) -> None:
+    """Restore all execution blocks, at most `cores` at once, the biggest first.
+
+    Raises:
+        RestoreFailed: of the first that failed; the others are stopped.
+    """
+    biggest_first = sorted(jobs, key=lambda job: job.raw_bytes, reverse=True)
+    crew = _Crew(len(jobs))
+    try:
+        with ThreadPoolExecutor(cores) as threads:
+            list(threads.map(crew.restore, biggest_first))
+    finally:
+        _join_command_logs(jobs)
+    if crew.failure:
+        raise crew.failure
+
+
+class _Crew:
+    """The processes of one restore; the first failure stops them all."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._started = 0
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self.failure: RestoreFailed | None = None
+
+    def restore(self, job: EbJob) -> None:
+        with self._lock:
+            if self.failure:
+                return
+            self._started += 1
+            name = f"EB {self._started}/{self._total} {job.eb}"
+            process = subprocess.Popen(
+                [sys.executable, str(_RESTORE_EB)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
+            self._running.add(process)
+        said = _Said(name)
+        with process.stdin as stdin:
+            json.dump(job.to_json(), stdin)
+        for line in process.stdout:
+            said.hear(line.rstrip())
+        failure = _failure(job, process.wait(), said)
+        with self._lock:
+            self._running.discard(process)
+            if failure and not self.failure:
+                self.failure = failure
+                for other in self._running:
+                    other.kill()
+
+
+class _Said:
+    """What one process told: passed on to people, and remembered where it matters to us."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.step = "start"
+        self.failure: RestoreFailed | None = None
+        self.reason = ""
+
+    def hear(self, line: str) -> None:
+        if line.startswith("> "):
+            self.step = line[2:]
+        elif failure := RestoreFailed.from_line(line):
+            self.failure = failure
+        elif line.startswith("! "):
+            self.reason = line[2:]
+        elif not casa_log.is_noise(line):
+            print(f"{self._name} {line}", flush=True)
+
+
+def _failure(job: EbJob, exit_code: int, said: _Said) -> RestoreFailed | None:
+    """Why this process ended; None if it did its work."""
+    if exit_code == 0 or said.failure:
+        return said.failure
+    reading = said.step.startswith(_READING_RAW_DATA)
+    damage = casa_log.damage(Path(f"casa-{job.eb}.log")) or said.reason
+    if exit_code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS):
+        how = f"CASA crashed ({signal.Signals(-exit_code).name}) in {said.step} of {job.eb}"
+    elif exit_code < 0:
+        how = f"CASA was killed ({signal.Signals(-exit_code).name}) in {said.step} of {job.eb}"
+        return RestoreFailed("casa_failed", job.eb, f"{how}: is there enough memory for {job.eb}?")
+    else:
+        how = f"CASA failed in {said.step} of {job.eb}"
+    if reading:
+        told = f" ({damage})" if damage else " (CASA does not say which table)"
+        return RestoreFailed("corrupt", job.eb, f"{how}: the raw data are damaged{told}. Fetch them again.")
+    return RestoreFailed("casa_failed", job.eb, f"{how}: {said.reason or 'it gives no reason'}.")
+
+
+def _join_command_logs(jobs: Sequence[EbJob]) -> None:
+    """One casa_commands.log, execution block after execution block."""
+    with Path("casa_commands.log").open("w") as joined:
+        joined.write("# CASA task calls of this restore, one execution block after the other\n")
+        for job in jobs:
+            part = Path(f"casa_commands-{job.eb}.log")
+            if part.exists():
+                joined.write(part.read_text())
+                part.unlink()

@@ -1,0 +1,176 @@
+"""Decide before CASA starts what is restored and with which products; refuse what cannot end well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import calapply_reader
+import manifest_reader
+import tar_products
+from intents import APPLIED, NOT_APPLIED
+from ppr_reader import ExecutionBlock, Request
+from signs import RestoreFailed
+
+_OTHER_ENGINE = "Use an installation with the `pipeline` engine."
+
+# What hifa_restoredata takes from a PPR, and its defaults; `asis` is the pipeline's ALMA default.
+_OPTIONS = {
+    "asis": "SBSummary ExecBlock Antenna Annotation Station Receiver Source CalAtmosphere CalWVR CalPointing Pointing",
+    "bdfflags": "True",
+    "copytoraw": "True",
+    "lazy": "False",
+    "ocorr_mode": "ca",
+}
+
+
+@dataclass(frozen=True)
+class EbJob:
+    """The restore of one execution block, as restore_eb.py gets it (JSON).
+
+    Attributes:
+        asdm, flagversions, calapply: paths.
+        import_options: options of importasdm.
+        parang: correct for the parallactic angle; polarization calibration needs it.
+    """
+
+    asdm: str
+    flagversions: str
+    calapply: str
+    import_options: Mapping[str, Any]
+    parang: bool
+
+    @property
+    def eb(self) -> str:
+        return Path(self.asdm).name
+
+    @property
+    def raw_bytes(self) -> int:
+        return sum(path.stat().st_size for path in Path(self.asdm, "ASDMBinary").glob("*"))
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Attributes:
+    caltables: the tar file of each session that has an execution block.
+    """
+
+    manifest: manifest_reader.Manifest
+    working: Path
+    caltables: tuple[Path, ...]
+    jobs: tuple[EbJob, ...]
+
+    def unpack_caltables(self) -> None:
+        """Unpack each session's tables once.
+
+        Raises:
+            RestoreFailed: a tar file is damaged, or a table that is to be applied is in none.
+        """
+        for archive in self.caltables:
+            tar_products.unpack(archive, self.working)
+        for job in self.jobs:
+            for table in sorted({table for call in calapply_reader.read(Path(job.calapply)) for table in call.tables}):
+                if not (self.working / table).is_dir():
+                    archives = ", ".join(archive.name for archive in self.caltables)
+                    raise RestoreFailed(
+                        "corrupt", job.eb, f"The table {table}, which {job.eb} needs, is not in {archives}."
+                    )
+
+
+def make_plan(request: Request, working: Path) -> Plan:
+    """Hold the PPR, the manifest and the folders against each other.
+
+    Args:
+        working: the folder we run in.
+
+    Raises:
+        RestoreFailed: something is missing or contradictory, or needs the other engine.
+    """
+    _check_folders(request, working)
+    options = _options(request)
+    rawdata = request.folder / "rawdata"
+    products = request.folder / "products" if options.pop("copytoraw") else rawdata
+    manifest = manifest_reader.read(manifest_reader.find((rawdata, products)))
+    if manifest.procedure.startswith("hsd"):
+        raise RestoreFailed("refused", request.mous, f"{request.mous} is single-dish data. {_OTHER_ENGINE}")
+    filed = {block: _products_of(block, manifest) for block in request.execution_blocks}
+    calls = [call for found in filed.values() for call in calapply_reader.read(products / found.calapply)]
+    _check_intents(calls)
+    polarization = any(".hifa_polcal." in table for call in calls for table in call.tables)
+    tar_files = dict.fromkeys(manifest.caltables_of(block.session) for block in request.execution_blocks)
+    return Plan(
+        manifest=manifest,
+        working=working,
+        caltables=tuple(products / name for name in tar_files),
+        jobs=tuple(
+            EbJob(
+                asdm=str(rawdata / block.asdm),
+                flagversions=str(products / found.flagversions),
+                calapply=str(products / found.calapply),
+                import_options=options,
+                parang=polarization,
+            )
+            for block, found in filed.items()
+        ),
+    )
+
+
+def _check_folders(request: Request, working: Path) -> None:
+    """We run in the PPR's own working/, all raw data are there, and no MeasurementSet of an earlier run is."""
+    expected = request.folder / "working"
+    if not expected.is_dir() or not expected.samefile(working):
+        raise RestoreFailed(
+            "misconfigured", request.mous, f"The PPR is for {expected}, not for {working}: mend RelativePath."
+        )
+    for block in request.execution_blocks:
+        if not (request.folder / "rawdata" / block.asdm / "ASDM.xml").is_file():
+            raise RestoreFailed("corrupt", block.asdm, f"The raw data of {block.asdm} are not in rawdata/.")
+        for left_over in (block.ms, f"{block.ms}.flagversions"):
+            if (working / left_over).exists():
+                raise RestoreFailed(
+                    "misconfigured", block.asdm, f"{left_over} of an earlier run is in working/: empty working/ first."
+                )
+
+
+def _options(request: Request) -> dict[str, Any]:
+    """The parameters of the one command this engine knows."""
+    command, parameters = request.commands[0]
+    foreign = [name for name, _ in request.commands if name != "hifa_restoredata"]
+    if foreign or len(request.commands) > 1:
+        name = (foreign or [command])[0]
+        raise RestoreFailed(
+            "refused", name, f"The `casatasks` engine does one hifa_restoredata, not {name}. {_OTHER_ENGINE}"
+        )
+    unknown = sorted(set(parameters) - set(_OPTIONS))
+    if unknown:
+        raise RestoreFailed(
+            "refused", command, f"The `casatasks` engine knows no parameter {unknown[0]} of {command}. {_OTHER_ENGINE}"
+        )
+    return {name: _value(parameters.get(name) or default) for name, default in _OPTIONS.items()}
+
+
+def _value(text: str) -> bool | str:
+    return {"True": True, "False": False}.get(text, text)
+
+
+def _products_of(block: ExecutionBlock, manifest: manifest_reader.Manifest) -> manifest_reader.Products:
+    found = manifest.products_of(block.ms, block.session)
+    if found.renormalised:
+        raise RestoreFailed(
+            "refused",
+            block.asdm,
+            f"The calibration renormalised {block.asdm} (hifa_renorm); its restore has to do so again. {_OTHER_ENGINE}",
+        )
+    return found
+
+
+def _check_intents(calls: list[calapply_reader.ApplyCall]) -> None:
+    unheard = {word for call in calls for word in call.intents} - set(APPLIED) - NOT_APPLIED
+    if unheard:
+        word = sorted(unheard)[0]
+        raise RestoreFailed("refused", word, f"The `casatasks` engine knows no intent {word}. {_OTHER_ENGINE}")

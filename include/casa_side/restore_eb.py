@@ -1,0 +1,197 @@
+"""Restore one execution block: raw ASDM and calibration products to one calibrated MeasurementSet.
+
+Run by eb_processes.py in working/, one fresh process each; the job comes as JSON on stdin, the steps go to stdout.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import asdm_rows
+import calapply_reader
+import casa_log
+import tar_products
+from intents import casa_intents
+from signs import RestoreFailed
+
+# Written into the MS by the pipeline's import, and read there by its later stages.
+_COPIED_TABLES = ("Source.xml", "SpectralWindow.xml", "DataDescription.xml")
+
+
+class EbRestore:
+    """The steps of one restore, in the order of `hifa_restoredata`.
+
+    Args:
+        job: `asdm`, `flagversions` and `calapply` (paths), `import_options` (of importasdm), `parang`.
+
+    Source: DOMAIN sections 11 and 12.
+    """
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self._asdm = Path(job["asdm"])
+        self._flagversions = Path(job["flagversions"])
+        self._calls = calapply_reader.read(Path(job["calapply"]))
+        self._import_options = job["import_options"]
+        self._parang = job["parang"]
+        self.eb = self._asdm.name
+        self.ms = f"{self.eb}.ms"
+        self.log = Path(f"casa-{self.eb}.log").absolute()
+        self._commands = Path(f"casa_commands-{self.eb}.log")
+
+    def run(self) -> None:
+        with _step("start of CASA"):
+            self._start_casa()
+        with _step("importasdm"):
+            self._import()
+        with _step("row count"):
+            rows = self._count_rows()
+        _say(f"{rows} rows, as {self.eb} says")
+        with _step("flags"):
+            self._restore_flags()
+        for number, call in enumerate(self._calls, start=1):
+            with _step(f"applycal {number}/{len(self._calls)} {call.field} {','.join(call.intents)}"):
+                self._apply(call)
+
+    def _start_casa(self) -> None:
+        """CASA reads its log file's name once, at import."""
+        from casaconfig import config
+
+        config.logfile = str(self.log)
+        import lean_casatasks  # noqa: F401 - makes `from casatasks import` quick
+        from casatasks import applycal, flagmanager, importasdm
+
+        self._tasks = {"applycal": applycal, "flagmanager": flagmanager, "importasdm": importasdm}
+
+    def _call(self, task: str, **arguments: Any) -> None:
+        """Call a CASA task, noting the call in casa_commands.log as the pipeline does."""
+        with self._commands.open("a") as commands:
+            commands.write(f"{task}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})\n")
+        self._tasks[task](**arguments)
+
+    def _import(self) -> None:
+        """No flag version of the imported state is kept: the archived flags replace it at once."""
+        self._call(
+            "importasdm",
+            asdm=str(self._asdm),
+            vis=self.ms,
+            **self._import_options,
+            process_caldevice=False,
+            with_pointing_correction=False,
+            savecmds=False,
+            flagbackup=False,
+            overwrite=False,
+            verbose=True,
+        )
+        for name in _COPIED_TABLES:
+            if (self._asdm / name).exists():
+                shutil.copyfile(self._asdm / name, Path(self.ms) / name)
+
+    def _count_rows(self) -> int:
+        """Hold the import against Main.xml: importasdm drops what it cannot read without a word."""
+        expected = asdm_rows.expected_rows(self._asdm)
+        found = self._rows_by_scan()
+        for scan, rows in sorted(expected.items()):
+            if not rows.agrees(found.get(scan, 0)):
+                said = casa_log.damage(self.log)
+                raise RestoreFailed(
+                    "corrupt",
+                    self.eb,
+                    f"The raw data of {self.eb} are damaged: scan {scan} gave {found.get(scan, 0)} of {rows.rows} rows "
+                    f"(binary files {', '.join(rows.binaries)}){'; ' + said if said else ''}. Fetch them again.",
+                )
+        if damage := casa_log.damage(self.log):
+            raise RestoreFailed(
+                "corrupt", self.eb, f"The raw data of {self.eb} are damaged: {damage}. Fetch them again."
+            )
+        return sum(found.values())
+
+    def _rows_by_scan(self) -> dict[int, int]:
+        import numpy
+        from casatools import table
+
+        main = table()
+        main.open(self.ms)
+        try:
+            scans, rows = numpy.unique(main.getcol("SCAN_NUMBER"), return_counts=True)
+        finally:
+            main.close()
+        return dict(zip(scans.tolist(), rows.tolist(), strict=True))
+
+    def _restore_flags(self) -> None:
+        shutil.rmtree(f"{self.ms}.flagversions", ignore_errors=True)
+        tar_products.unpack(self._flagversions, Path())
+        if not Path(f"{self.ms}.flagversions", "flags.Pipeline_Final").is_dir():
+            raise RestoreFailed(
+                "corrupt", self.eb, f"{self._flagversions.name} holds no flags.Pipeline_Final of {self.ms}."
+            )
+        self._call("flagmanager", vis=self.ms, mode="restore", versionname="Pipeline_Final")
+
+    def _apply(self, call: calapply_reader.ApplyCall) -> None:
+        intent = casa_intents(call.intents, self._obs_modes())
+        if not intent:
+            _say(f"{self.ms} has no data of {','.join(call.intents)}: left out")
+            return
+        self._call(
+            "applycal",
+            vis=self.ms,
+            field=call.field,
+            spw=call.spw,
+            intent=intent,
+            antenna="*&*",
+            gaintable=list(call.tables),
+            gainfield=list(call.gainfield),
+            spwmap=list(call.spwmap),
+            interp=list(call.interp),
+            calwt=list(call.calwt),
+            parang=self._parang,
+            applymode="calflagstrict",
+            flagbackup=False,
+        )
+
+    def _obs_modes(self) -> list[str]:
+        from casatools import table
+
+        states = table()
+        states.open(f"{self.ms}/STATE")
+        try:
+            return [str(mode) for mode in states.getcol("OBS_MODE")]
+        finally:
+            states.close()
+
+
+@contextmanager
+def _step(name: str) -> Iterator[None]:
+    """Tell that a step begins (`> name`, for our parent) and how long it took (for people)."""
+    _say(f"> {name}")
+    started = time.monotonic()
+    yield
+    _say(f"{name} {time.monotonic() - started:.1f} s")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def main() -> int:
+    restore = EbRestore(json.load(sys.stdin))
+    try:
+        restore.run()
+    except RestoreFailed as failure:
+        _say(failure.line())
+        return 1
+    except Exception as error:
+        why = casa_log.damage(restore.log) or casa_log.severe(restore.log) or str(error)
+        _say(f"! {type(error).__name__}: {why}")
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Unpack the calibration products that come as tar files."""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from signs import RestoreFailed
+
+
+def unpack(archive: Path, into: Path) -> None:
+    """Unpack folders and plain files, which all must land below `into` and replace nothing there.
+
+    Raises:
+        RestoreFailed: the file is missing, truncated, or no tar file; or it holds a link, an absolute path or `..`.
+    """
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            tar.extraction_filter = getattr(tarfile, "data_filter", None)
+            for member in _harmless(tar, archive.name):
+                tar.extract(member, into)
+    except FileNotFoundError as error:
+        raise RestoreFailed("corrupt", archive.name, f"{archive.name} is not in {archive.parent.name}/.") from error
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise RestoreFailed("corrupt", archive.name, f"{archive.name} cannot be unpacked: {error}.") from error
+
+
+def _harmless(tar: tarfile.TarFile, name: str) -> Iterator[tarfile.TarInfo]:
+    for member in tar:
+        path = PurePosixPath(member.name)
+        if not (member.isreg() or member.isdir()) or path.is_absolute() or ".." in path.parts:
+            raise RestoreFailed("corrupt", name, f"{name} holds {member.name!r}, which no calibration product has.")
+        yield member
