@@ -4,7 +4,6 @@ from datetime import datetime, timezone
 
 import pytest
 from alma_restore.archive.records import Calibration, ExecutionBlock, ProductFile
-from alma_restore.rules.changes import changes
 from alma_restore.rules.eligibility import is_caltables, is_manifest, is_manual_script, judge
 from alma_restore.uid import Uid
 
@@ -97,17 +96,3 @@ def test_what_a_restore_reads_is_told_by_class_and_name():
     assert not is_manifest(ProductFile("member.x.hifa_cal.pipeline_manifest.xml", "science", 1))
     assert is_caltables(ProductFile("member.x.s2.caltables.tgz", "calibration", 1))
     assert not is_caltables(ProductFile("member.x.session_2.auxcaltables.tgz", "calibration", 1))
-
-
-def test_only_what_the_ledger_does_not_know_counts_as_a_change():
-    here = calibration()
-    again = calibration(qa0=("Fail",))
-    assert changes([here], {here.mous_uid: here.fingerprint}).empty
-    new = changes([here], {}).to_dict("records")
-    assert [(row["mous_uid"], row["change"], row["restorable"], row["passed_ebs"]) for row in new] == [
-        (here.mous_uid, "new", True, 1)
-    ]
-    changed = changes([here, again], {here.mous_uid: here.fingerprint}).to_dict("records")
-    assert [(row["change"], row["code"], row["fingerprint"]) for row in changed] == [
-        ("changed", "no_pass_eb", again.fingerprint)
-    ]
