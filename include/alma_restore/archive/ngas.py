@@ -116,9 +116,7 @@ class NgasClient:
         return Retrying(
             retry=retry_if_exception(again),
             stop=stop_after_attempt(self._settings.tries),
-            wait=wait_random_exponential(
-                self._settings.retry_wait_s, _LONGEST_WAIT_S, jitter=self._settings.retry_wait_s
-            ),
+            wait=wait_random_exponential(multiplier=self._settings.retry_wait_s, max=_LONGEST_WAIT_S),
             reraise=True,
         )
 

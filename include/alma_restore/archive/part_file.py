@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from alma_restore.archive.crc import Update
+from alma_restore.archive.slots import hold_alone
 from alma_restore.errors import Misconfigured, NotAvailable
 
 _BLOCK_BYTES = 1024 * 1024
@@ -42,7 +42,8 @@ class PartFile:
         """
         part = final.with_name(final.name + ".part")
         with _disk(final), part.open("a+b", buffering=0) as stream:
-            _lock(stream, part)
+            if not hold_alone(stream.fileno(), part):
+                raise NotAvailable(f"Another process is fetching {final.name}.", remedy="Wait for it.")
             opened = cls(stream, final, update)
             opened._read()
             yield opened
@@ -83,16 +84,6 @@ def measure(stream: BinaryIO, update: Update | None) -> tuple[int, int]:
         size += count
         crc = update(buffer[:count], crc) if update else 0
     return size, crc
-
-
-def _lock(stream: BinaryIO, part: Path) -> None:
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        ours = part.exists() and os.path.samestat(os.fstat(stream.fileno()), part.stat())
-    except BlockingIOError:
-        ours = False
-    if not ours:
-        raise NotAvailable(f"Another process is fetching {part.name[: -len('.part')]}.", remedy="Wait for it.")
 
 
 @contextmanager

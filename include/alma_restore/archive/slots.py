@@ -1,4 +1,4 @@
-"""A limit on how many things happen at once on this machine, whatever process they happen in."""
+"""Locks between all processes of this machine. The kernel gives one back when its holder ends, however it ends."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ _POLL_S = 0.1
 def slot(folder: Path, name: str, count: int) -> Iterator[None]:
     """Hold one of `count` slots called `name`; wait until one is free.
 
-    A slot is a lock on a small file, which the kernel gives back when its holder ends, however it ends.
-
     Args:
         folder: where the lock files are; the same for all processes that share the limit, on a local disk.
         name: what is limited, such as a node's address.
@@ -36,6 +34,19 @@ def slot(folder: Path, name: str, count: int) -> Iterator[None]:
         os.close(held)
 
 
+def hold_alone(descriptor: int, path: Path) -> bool:
+    """Lock an open file or folder until it is closed.
+
+    Returns:
+        False when another process holds it, or has moved it away meanwhile.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
 def _acquire(folder: Path, name: str, count: int) -> int:
     places = [folder / f"{name}.{number}.lock" for number in range(count)]
     random.shuffle(places)
@@ -43,21 +54,12 @@ def _acquire(folder: Path, name: str, count: int) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         while True:
             for place in places:
-                held = _try(place)
-                if held is not None:
-                    return held
+                descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                if hold_alone(descriptor, place):
+                    return descriptor
+                os.close(descriptor)
             time.sleep(_POLL_S)
     except OSError as error:
         raise Misconfigured(
             f"The lock folder {folder} cannot be used: {error}.", remedy="Give it to the user that runs Airflow."
         ) from error
-
-
-def _try(place: Path) -> int | None:
-    held = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(held)
-        return None
-    return held

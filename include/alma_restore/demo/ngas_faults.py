@@ -89,6 +89,6 @@ BODIES: dict[str, Callable[[Body], None]] = {
     "too_long": _too_long,
     "range_ignored": Body.send,
 }
-"""Faults in the body. `truncated` and `too_long` have a Content-Length to match; `range_ignored` sends the whole file."""
+"""Faults in the body of the file; the length that `truncated` and `too_long` announce is wrong too."""
 
 ALL = (*REFUSALS, *BODIES, "garbled_status")

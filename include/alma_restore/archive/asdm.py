@@ -1,0 +1,230 @@
+"""Raw execution blocks out of the observatory's archive, exported and checked."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from alma_restore.archive.asdm_structure import AsdmFacts, check_asdm
+from alma_restore.archive.slots import hold_alone, slot
+from alma_restore.errors import Corrupt, Misconfigured, NotAvailable
+from alma_restore.settings import ExporterSettings
+from alma_restore.uid import Uid
+
+__all__ = ["AsdmExporter", "AsdmFacts", "check_asdm"]
+
+log = logging.getLogger(__name__)
+Progress = Callable[[int, int], None]
+
+_WITH_SETUP = 'setup=$1; shift; command=("$@"); set --; source "$setup" </dev/null; exec "${command[@]}"'
+"""What bash is given: the script and the command are its arguments, never part of this text."""
+_LONGEST_WAIT_S = 600.0
+_LOOK_S = 1.0
+_GRACE_S = 10.0
+_TAIL_BYTES = 4000
+_NO_SUCH_COMMAND = (126, 127)
+
+
+class AsdmExporter:
+    """Runs the observatory's export command, one execution block at a time."""
+
+    def __init__(self, settings: ExporterSettings, lock_folder: Path) -> None:
+        self._settings = settings
+        self._lock_folder = lock_folder
+
+    def export(self, eb_uid: Uid, into: Path, log: Path, progress: Progress | None = None) -> Path:
+        """Bring one execution block into a folder, under its sanitised uid as its name.
+
+        A folder that is there already is judged by its content. The command writes into a folder of its own, which
+        gets the final name only once it is checked.
+
+        Args:
+            into: rawdata/ of the workspace.
+            log: what the command prints is appended here.
+            progress: called every second with the bytes and files written so far.
+
+        Returns:
+            The checked ASDM folder.
+
+        Raises:
+            NotAvailable: the command failed, or took too long.
+            Corrupt: what it wrote is damaged, at every try.
+            Misconfigured: the command or its set-up script is not there.
+
+        Source: DOMAIN section 6.
+        """
+        final = into / eb_uid.sanitised
+        if _is_whole(final, eb_uid):
+            return final
+        for attempt in self._attempts():
+            with attempt, slot(self._lock_folder, "asdm_export", self._settings.at_once):
+                self._try(eb_uid, final, log, progress or (lambda *_: None))
+        return final
+
+    def _attempts(self) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception_type((NotAvailable, Corrupt)),
+            stop=stop_after_attempt(self._settings.tries),
+            wait=wait_random_exponential(multiplier=self._settings.retry_wait_s, max=_LONGEST_WAIT_S),
+            before_sleep=lambda state: log.warning("%s Trying again.", state.outcome and state.outcome.exception()),
+            reraise=True,
+        )
+
+    def _try(self, eb_uid: Uid, final: Path, log: Path, progress: Progress) -> None:
+        with _aside(final) as aside:
+            exit_code = self._run(eb_uid, aside, log, progress)
+            exported = aside / final.name
+            if not exported.is_dir():
+                raise _failed(eb_uid, exit_code, log)
+            _check(exported, eb_uid)  # the exit code is not documented: what counts is the folder
+            _remove(final)
+            exported.rename(final)
+
+    def _run(self, eb_uid: Uid, folder: Path, log: Path, progress: Progress) -> int:
+        """The command's exit code, once it and everything that it started has ended."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + self._settings.timeout_s
+        with log.open("ab") as output, _started(self._command(eb_uid), folder, output.fileno()) as process:
+            while time.monotonic() < deadline:
+                try:
+                    return process.wait(timeout=min(_LOOK_S, max(deadline - time.monotonic(), 0)))
+                except subprocess.TimeoutExpired:
+                    progress(*_size(folder))
+        raise NotAvailable(
+            f"The export of {eb_uid} was stopped after {self._settings.timeout_s:g} s.",
+            remedy="Try again later, or allow more time in exporter.timeout_s.",
+            log_tail=_tail(log),
+        )
+
+    def _command(self, eb_uid: Uid) -> list[str]:
+        command = [*self._settings.command, str(eb_uid)]
+        if not self._settings.setup_script:
+            return command
+        if not Path(self._settings.setup_script).is_file():
+            raise Misconfigured(
+                f"The set-up script {self._settings.setup_script} of the export command is not there.",
+                remedy="Mend exporter.setup_script.",
+            )
+        return ["bash", "-c", _WITH_SETUP, "asdm-export", self._settings.setup_script, *command]
+
+
+@contextmanager
+def _aside(final: Path) -> Iterator[Path]:
+    """An empty folder beside the final one, for this process alone, gone afterwards."""
+    folder = final.with_name(f".{final.name}.export")
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if not hold_alone(descriptor, folder):
+            raise NotAvailable(f"Another process is exporting {final.name}.", remedy="Wait for it.")
+        for left_over in folder.iterdir():
+            _remove(left_over)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _started(command: list[str], folder: Path, output: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A command in a process group of its own, of which nothing is left afterwards, however this ends."""
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Misconfigured(
+            f"The export command {command[0]} cannot be started: {error}.", remedy="Mend exporter.command."
+        ) from error
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    _signal(process.pid, signal.SIGTERM)
+    try:
+        process.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        log.warning("The export command does not end when asked to; killing it.")
+    _signal(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _signal(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        log.debug("Process group %d has ended.", group)
+
+
+def _is_whole(folder: Path, eb_uid: Uid) -> bool:
+    if not folder.is_dir() or folder.is_symlink():
+        return False
+    try:
+        _check(folder, eb_uid)
+    except Corrupt as damage:
+        log.warning("%s Exporting %s anew.", damage.sentence, eb_uid)
+        return False
+    return True
+
+
+def _check(folder: Path, eb_uid: Uid) -> None:
+    facts = check_asdm(folder)
+    if facts.uid != eb_uid:
+        raise Corrupt(f"The export of {eb_uid} holds {facts.uid}.", remedy="Ask the archive about this block.")
+
+
+def _failed(eb_uid: Uid, exit_code: int, log: Path) -> NotAvailable | Misconfigured:
+    tail = _tail(log)
+    if exit_code in _NO_SUCH_COMMAND:
+        return Misconfigured("The export command cannot be run.", remedy="Mend exporter.command.", log_tail=tail)
+    said = f": {tail.splitlines()[-1]}" if tail else ""
+    return NotAvailable(
+        f"The export of {eb_uid} left no ASDM (exit code {exit_code}){said}.",
+        remedy="Look at its log; if the archive knows this block, try again later.",
+        log_tail=tail,
+    )
+
+
+def _size(folder: Path) -> tuple[int, int]:
+    """Bytes and files below a folder that somebody is writing to."""
+    sizes = []
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                sizes.append((Path(root) / name).stat().st_size)
+            except FileNotFoundError:  # renamed since
+                continue
+    return sum(sizes), len(sizes)
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as stream:
+        stream.seek(max(path.stat().st_size - _TAIL_BYTES, 0))
+        return stream.read().decode(errors="replace").strip()
+
+
+def _remove(path: Path) -> None:
+    """Whatever is there, folder, file or link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
