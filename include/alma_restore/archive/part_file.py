@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from alma_restore.archive.crc import Update
+from alma_restore.archive.disk import writing
 from alma_restore.archive.slots import hold_alone
-from alma_restore.errors import Misconfigured, NotAvailable
+from alma_restore.errors import NotAvailable
 
 _BLOCK_BYTES = 1024 * 1024
 
@@ -24,7 +24,7 @@ class PartFile:
         crc: their checksum; 0 where none is computed.
     """
 
-    def __init__(self, stream: BinaryIO, final: Path, update: Update | None) -> None:
+    def __init__(self, stream: FileIO, final: Path, update: Update | None) -> None:
         self._stream = stream
         self._final = final
         self._update = update
@@ -41,7 +41,7 @@ class PartFile:
             Misconfigured: the folder cannot be written.
         """
         part = final.with_name(final.name + ".part")
-        with _disk(final), part.open("a+b", buffering=0) as stream:
+        with writing(final.name, final.parent), part.open("a+b", buffering=0) as stream:
             if not hold_alone(stream.fileno(), part):
                 raise NotAvailable(f"Another process is fetching {final.name}.", remedy="Wait for it.")
             opened = cls(stream, final, update)
@@ -76,25 +76,11 @@ class PartFile:
         self.size, self.crc = measure(self._stream, self._update)
 
 
-def measure(stream: BinaryIO, update: Update | None) -> tuple[int, int]:
+def measure(stream: FileIO, update: Update | None) -> tuple[int, int]:
     """Size and checksum of what is left to read (checksum 0 without an algorithm)."""
     buffer = memoryview(bytearray(_BLOCK_BYTES))
     size = crc = 0
-    while count := stream.readinto(buffer):  # type: ignore[attr-defined]
+    while count := stream.readinto(buffer):
         size += count
         crc = update(buffer[:count], crc) if update else 0
     return size, crc
-
-
-@contextmanager
-def _disk(final: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NotAvailable(
-                f"The disk is full: {final.name} does not fit into {final.parent}.", remedy="Free some space."
-            ) from error
-        raise Misconfigured(
-            f"{final.name} cannot be written into {final.parent}: {error}.", remedy="Mend the folder's rights."
-        ) from error
