@@ -7,9 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from alma_restore.archive.embedded import iso_text
+from alma_restore.archive.queries import batches
 from alma_restore.archive.records import ProductFile, Qa0, SchedBlock
 from alma_restore.uid import Uid
 
@@ -67,12 +69,12 @@ def write_mous(connection: sqlite3.Connection, record: MousRecord) -> None:
 
 def write_many(connection: sqlite3.Connection, records: Iterable[MousRecord]) -> None:
     """Add MOUSs to a database that `embedded.create` made; the caller commits."""
-    tables: defaultdict[str, list[Row]] = defaultdict(list)
-    for record in records:
-        for table, row in _rows(record):
+    for some in batches(records, 1000):
+        tables: defaultdict[str, list[Row]] = defaultdict(list)
+        for table, row in chain.from_iterable(map(_rows, some)):
             tables[table].append(row)
-    for table, rows in tables.items():
-        _insert(connection, table, rows)
+        for table, rows in tables.items():
+            _insert(connection, table, rows)
 
 
 def _insert(connection: sqlite3.Connection, table: str, rows: list[Row]) -> None:
