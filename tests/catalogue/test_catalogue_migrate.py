@@ -1,0 +1,58 @@
+"""The tables are made once, by whoever comes first, and are those the code expects."""
+
+from __future__ import annotations
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alma_restore.catalogue import migrate as migration
+from alma_restore.catalogue.engine import make_engine
+from alma_restore.catalogue.migrate import migrate
+from alma_restore.catalogue.schema import Base
+from alma_restore.catalogue.store import Catalogue
+from alma_restore.errors import Misconfigured
+from sqlalchemy import inspect, text
+
+
+def test_the_migrations_make_what_the_code_expects(url):
+    with make_engine(url).connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_processes_that_migrate_at_once_all_find_the_tables(empty_url, side_by_side):
+    assert side_by_side(lambda: Catalogue.opened(empty_url).find().total, processes=3) == [0, 0, 0]
+
+
+def test_a_current_database_is_only_looked_at(url, monkeypatch):
+    monkeypatch.setattr(migration.command, "upgrade", lambda *_: pytest.fail("upgraded a current database"))
+    migrate(url)
+
+
+def test_a_migration_cut_short_leaves_nothing(empty_url, monkeypatch):
+    upgrade = migration.command.upgrade
+
+    def cut_short(*arguments):
+        upgrade(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(migration.command, "upgrade", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        migrate(empty_url)
+    assert inspect(make_engine(empty_url)).get_table_names() == []
+    monkeypatch.undo()
+    assert Catalogue.opened(empty_url).find().total == 0
+
+
+def test_a_database_that_cannot_be_opened_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(Misconfigured, match="cannot be opened"):
+        migrate(f"sqlite:///{tmp_path}/file/catalogue.db")
+    with pytest.raises(Misconfigured, match=r"127\.0\.0\.1:1/none cannot be opened"):
+        migrate("postgresql+psycopg://alma@127.0.0.1:1/none")
+
+
+def test_sqlite_is_set_up_for_many_processes(tmp_path):
+    with make_engine(f"sqlite:///{tmp_path}/catalogue.db").connect() as connection:
+        pragmas = {name: connection.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "foreign_keys")}
+        assert pragmas == {"journal_mode": "wal", "foreign_keys": 1}
+        assert connection.scalar(text("PRAGMA busy_timeout")) == 60_000
