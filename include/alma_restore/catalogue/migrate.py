@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import OperationalError
 
 from alma_restore.catalogue.engine import advisory_key, make_engine, writing
@@ -32,7 +29,9 @@ def migrate(url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     try:
-        with _alone(engine), writing(engine).begin() as connection:
+        if engine.dialect.name == "sqlite":
+            Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
+        with writing(engine).begin() as connection:  # SQLite's one write lock from here on
             if engine.dialect.name == "postgresql":
                 connection.execute(select(func.pg_advisory_xact_lock(advisory_key("migrate"))))
             if not _is_current(connection, config):
@@ -49,16 +48,3 @@ def migrate(url: str) -> None:
 def _is_current(connection: Connection, config: Config) -> bool:
     heads = ScriptDirectory.from_config(config).get_heads()
     return set(MigrationContext.configure(connection).get_current_heads()) == set(heads)
-
-
-@contextmanager
-def _alone(engine: Engine) -> Iterator[None]:
-    """Keep a second process from migrating one SQLite file; PostgreSQL is locked inside the transaction."""
-    if engine.dialect.name != "sqlite":
-        yield
-        return
-    database = Path(str(engine.url.database))
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(f"{database.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
