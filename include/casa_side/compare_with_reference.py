@@ -1,0 +1,64 @@
+"""Compare restored MeasurementSets with what their calibration gave, bit for bit.
+
+    compare_with_reference.py --reference DIR --out JSON MS...
+
+DIR holds `<name of the MeasurementSet>.npz` files as `ms_snapshot` writes them. The result is
+`{"ebs": [{"ms": "uid___A002_Xd248b5_Xa7a.ms", "rows": 4180, "identical": true, "differ": []}]}`; `identical` tells of
+CORRECTED_DATA, FLAG and WEIGHT, `differ` names every column that is not the same. Without a reference both are null.
+The exit code is 0 whenever the comparison was made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ms_snapshot import columns
+
+DECISIVE = frozenset({"CORRECTED_DATA", "FLAG", "WEIGHT"})
+
+
+def compare(vis: Path, reference: Path) -> dict[str, Any]:
+    """Compare one MeasurementSet with the snapshot `reference`."""
+    if not reference.exists():
+        rows = next(len(values) for name, values in columns(vis) if name == "TIME")
+        return {"ms": vis.name, "rows": rows, "identical": None, "differ": None}
+    with np.load(reference) as expected:
+        rows, differ = _differences(vis, expected)
+    return {"ms": vis.name, "rows": rows, "identical": DECISIVE.isdisjoint(differ), "differ": sorted(differ)}
+
+
+def _differences(vis: Path, expected: Mapping[str, np.ndarray]) -> tuple[int, set[str]]:
+    rows = 0
+    differ = set(expected)  # until it is found to be the same
+    for name, values in columns(vis):
+        rows = values.shape[-1]
+        if name in expected and _same_bits(values, expected[name]):
+            differ.remove(name)
+        else:
+            differ.add(name)
+    return rows, differ
+
+
+def _same_bits(first: np.ndarray, second: np.ndarray) -> bool:
+    if first.shape != second.shape or first.dtype != second.dtype:
+        return False
+    return bool(np.array_equal(first.view(np.uint8), np.ascontiguousarray(second).view(np.uint8)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--reference", type=Path, required=True, help="folder of snapshots")
+    parser.add_argument("--out", type=Path, required=True, help="where the result goes")
+    parser.add_argument("ms", type=Path, nargs="+", help="MeasurementSets")
+    asked = parser.parse_args()
+    found = [compare(vis, asked.reference / f"{vis.name}.npz") for vis in asked.ms]
+    asked.out.write_text(json.dumps({"ebs": found}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
