@@ -48,7 +48,7 @@ class Metadata:
             Refused: (code `unknown_uid`) the archive knows no such execution block, or no MOUS of it.
             Inconsistent: it is listed under several MOUSs.
         """
-        with self._queries() as queries:
+        with self.queries() as queries:
             sched_blocks = _second(queries.rows_of("sched_blocks_of_execution_blocks", [eb_uid]))
             found = _second(queries.rows_of("mous_of_sched_blocks", sched_blocks))
         if not found:
@@ -66,18 +66,18 @@ class Metadata:
 
     def execution_blocks(self, mous_uid: Uid) -> tuple[ExecutionBlock, ...]:
         """All execution blocks of an MOUS, at any QA0 verdict, in order of observation."""
-        with self._queries() as queries:
+        with self.queries() as queries:
             sched_blocks = _sched_blocks(queries, [mous_uid])
             return tuple(_execution_blocks(queries, sched_blocks)[mous_uid])
 
     def product_files(self, mous_uid: Uid) -> tuple[ProductFile, ...]:
         """The files delivered for an MOUS, of every class, by name."""
-        with self._queries() as queries:
+        with self.queries() as queries:
             return tuple(_product_files(queries, [mous_uid])[mous_uid])
 
     def sched_blocks(self, mous_uid: Uid) -> tuple[SchedBlock, ...]:
         """The SchedBlocks linked to an MOUS, with the state of each."""
-        with self._queries() as queries:
+        with self.queries() as queries:
             linked = _sched_blocks(queries, [mous_uid])[mous_uid]
             states = {
                 text(sched_block): (text(status), text(state))
@@ -92,7 +92,7 @@ class Metadata:
             Refused: (code `unknown_uid`) the archive knows nothing of this MOUS.
             Inconsistent: it knows only a part, or more than one project.
         """
-        with self._queries() as queries:
+        with self.queries() as queries:
             codes = _second(queries.rows_of("project_codes", [mous_uid]))
             parts = {(text(uid), text(part)) for _, uid, part in queries.rows_of("obs_unit_sets", [mous_uid])}
             statuses = _second(queries.rows_of("project_statuses", [mous_uid]))
@@ -112,8 +112,8 @@ class Metadata:
         Raises:
             Refused: (code `unknown_uid`) the archive has neither files nor SchedBlocks of it.
         """
-        with self._queries() as queries:
-            for calibration in _calibrations(queries, [mous_uid]):
+        with self.queries() as queries:
+            for calibration in calibrations(queries, [mous_uid]):
                 return calibration
         raise _unknown(mous_uid)
 
@@ -125,9 +125,9 @@ class Metadata:
         Args:
             start, end: start <= delivered < end.
         """
-        with self._queries() as queries:
+        with self.queries() as queries:
             rows = queries.rows("delivered_mous", window_start=utc(start), window_end=utc(end))
-            delivered = sorted((utc(time), uid) for uid, time in _by_uid(rows))
+            delivered = sorted((utc(time), uid) for uid, time in by_uid(rows))
             yield from _in_batches(queries, [uid for _, uid in delivered])
 
     def all_calibrations(self, after: Uid | None = None) -> Iterator[Calibration]:
@@ -136,14 +136,15 @@ class Metadata:
         Args:
             after: the last uid seen by a sweep that stopped; it goes on behind that.
         """
-        with self._queries() as queries:
+        with self.queries() as queries:
             uids = sorted(
-                uid for uid, *_ in _by_uid(queries.rows("mous_with_products")) if after is None or uid > after
+                uid for uid, *_ in by_uid(queries.rows("mous_with_products")) if after is None or uid > after
             )
             yield from _in_batches(queries, uids)
 
     @contextmanager
-    def _queries(self) -> Iterator[Queries]:
+    def queries(self) -> Iterator[Queries]:
+        """The queries of a connection that is opened now and closed at the end of the block."""
         with ExitStack() as opened:
             with answering("our log-in"):
                 connection = opened.enter_context(self._connect())
@@ -152,15 +153,15 @@ class Metadata:
 
 def _in_batches(queries: Queries, uids: Iterable[Uid]) -> Iterator[Calibration]:
     for some in batches(uids, KEYS_AT_ONCE):
-        yield from _calibrations(queries, some)
+        yield from calibrations(queries, some)
 
 
-def _calibrations(queries: Queries, uids: Sequence[Uid]) -> list[Calibration]:
+def calibrations(queries: Queries, uids: Sequence[Uid]) -> list[Calibration]:
     """These MOUSs as delivered, in the order asked for; what has neither files nor SchedBlocks is no MOUS."""
     files = _product_files(queries, uids)
     sched_blocks = _sched_blocks(queries, uids)
     execution_blocks = _execution_blocks(queries, sched_blocks)
-    delivered = {uid: utc(time) for uid, time in _by_uid(queries.rows_of("delivery_times", uids))}
+    delivered = {uid: utc(time) for uid, time in by_uid(queries.rows_of("delivery_times", uids))}
     return [
         Calibration(
             mous_uid=uid,
@@ -205,7 +206,7 @@ def _execution_blocks(queries: Queries, sched_blocks: dict[str, list[SchedBlock]
     wanted = sorted({uid for uids in executed.values() for uid in uids} - {""})
     blocks = {
         uid: ExecutionBlock(uid, qa0_verdict(text(qa0)), text(session_id) or None, utc(started))
-        for uid, qa0, session_id, started in _by_uid(queries.rows_of("execution_blocks", wanted))
+        for uid, qa0, session_id, started in by_uid(queries.rows_of("execution_blocks", wanted))
     }
     found: defaultdict[str, list[ExecutionBlock]] = defaultdict(list)
     for mous_uid, linked in sched_blocks.items():
@@ -219,7 +220,7 @@ def _with_state(sched_block: SchedBlock, status_uid: str, state: str) -> SchedBl
     return SchedBlock(sched_block.uid, status, state, sched_block.name, sched_block.requested_array)
 
 
-def _by_uid(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+def by_uid(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
     """Rows with their first column as Uid; a row without one says nothing to us, and must not stop the others."""
     for first, *others in rows:
         if uid := _uid(text(first)):
