@@ -1,0 +1,174 @@
+"""Jobs on this machine, with tiny commands in CASA's place."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from alma_restore.casa import launchers
+from alma_restore.casa.launchers.base import Handle, Job, JobState
+from alma_restore.casa.launchers.local import LocalLauncher
+from alma_restore.errors import Misconfigured, NotAvailable
+from alma_restore.settings import CasaSettings
+
+Submit = Callable[..., Handle]
+
+
+@pytest.fixture
+def launcher() -> LocalLauncher:
+    return LocalLauncher()
+
+
+@pytest.fixture
+def submit(launcher: LocalLauncher, tmp_path: Path) -> Iterator[Submit]:
+    """Start a job; what is left of it is stopped after the test."""
+    started: list[Handle] = []
+
+    def start(*argv: str, folder: str = "job", **facts: object) -> Handle:
+        job = Job("test", argv, {"PATH": os.environ["PATH"]}, cwd=tmp_path, folder=tmp_path / folder, **facts)
+        started.append(launcher.submit(job))
+        return started[-1]
+
+    yield start
+    for handle in started:
+        launcher.cancel(handle)
+
+
+def ended(launcher: LocalLauncher, handle: Handle, within_s: float = 10.0) -> JobState:
+    deadline = time.monotonic() + within_s
+    while (state := launcher.poll(handle)).phase != "ended":
+        assert time.monotonic() < deadline, state
+        time.sleep(0.02)
+    return state
+
+
+def wait_for(file: Path, within_s: float = 10.0) -> str:
+    deadline = time.monotonic() + within_s
+    while not file.exists() or not file.read_text():
+        assert time.monotonic() < deadline, f"{file.name} never came"
+        time.sleep(0.02)
+    return file.read_text()
+
+
+def test_a_job_leaves_its_output_and_its_exit_code(launcher: LocalLauncher, submit: Submit) -> None:
+    handle = submit("sh", "-c", "echo out; echo err >&2; exit 3")
+    assert ended(launcher, handle) == JobState("ended", 3)
+    assert Path(handle.folder, "log").read_text() == "out\nerr\n"
+    assert Path(handle.folder, "rc").read_text() == "3\n"
+
+
+def test_arguments_reach_the_command_as_they_are(launcher: LocalLauncher, submit: Submit, tmp_path: Path) -> None:
+    arguments = ["two words", "$(touch hacked)", "'; touch hacked;'", "*", "", "-n"]
+    handle = submit(sys.executable, "-c", "import sys; print(sys.argv[1:])", *arguments)
+    ended(launcher, handle)
+    assert Path(handle.folder, "log").read_text() == f"{arguments}\n"
+    assert not (tmp_path / "hacked").exists()
+
+
+def test_a_job_gets_its_own_environment_and_nothing_of_ours(
+    launcher: LocalLauncher, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_ARCHIVE", "oracle://user:secret@host")
+    handle = submit("env")
+    ended(launcher, handle)
+    names = {line.partition("=")[0] for line in Path(handle.folder, "log").read_text().splitlines()}
+    assert names <= {"PATH", "PWD", "ALMA_RESTORE_JOB", "_", "SHLVL", "OLDPWD"}
+
+
+def test_a_command_that_is_not_there_ends_with_127(launcher: LocalLauncher, submit: Submit) -> None:
+    handle = submit("no-such-casa")
+    assert ended(launcher, handle).exit_code == 127
+    assert "no-such-casa" in Path(handle.folder, "log").read_text()
+
+
+def test_a_folder_that_is_not_there_is_misconfigured(launcher: LocalLauncher, tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="cannot be started"):
+        launcher.submit(Job("test", ("true",), {}, cwd=tmp_path / "gone", folder=tmp_path / "job"))
+
+
+def test_a_job_runs_at_the_niceness_asked_for(launcher: LocalLauncher, submit: Submit) -> None:
+    handle = submit("nice", niceness=7)
+    ended(launcher, handle)
+    assert Path(handle.folder, "log").read_text().strip() == "7"
+
+
+def test_a_killed_job_has_ended_without_an_exit_code(launcher: LocalLauncher, submit: Submit) -> None:
+    handle = submit("sleep", "60")
+    assert launcher.poll(handle) == JobState("running")
+    psutil.Process(int(handle.job_id)).kill()
+    state = ended(launcher, handle)
+    assert state.exit_code is None
+    assert "killed" in state.note
+
+
+def test_another_process_with_the_same_id_is_not_taken_for_the_job(launcher: LocalLauncher, submit: Submit) -> None:
+    handle = submit("sleep", "60")
+    reused = replace(handle, facts={**handle.facts, "ticks": handle.facts["ticks"] - 1})
+    rebooted = replace(handle, facts={**handle.facts, "boot": "another"})
+    assert launcher.poll(handle).phase == "running"
+    assert launcher.poll(reused).phase == launcher.poll(rebooted).phase == "ended"
+
+
+def test_a_job_of_another_machine_is_unknown_until_its_exit_code_is_there(
+    launcher: LocalLauncher, submit: Submit
+) -> None:
+    handle = submit("sh", "-c", "sleep 0.3; exit 4")
+    elsewhere = replace(handle, facts={**handle.facts, "host": "elsewhere"})
+    assert launcher.poll(elsewhere) == JobState("unknown", note="runs on elsewhere")
+    with pytest.raises(NotAvailable, match="elsewhere"):
+        launcher.cancel(elsewhere)
+    ended(launcher, handle)
+    assert launcher.poll(elsewhere) == JobState("ended", 4)
+
+
+DEEP_TREE = textwrap.dedent(
+    """
+    import os, signal, subprocess, sys, time
+    from pathlib import Path
+    stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+    child = subprocess.Popen([sys.executable, "-c", stubborn], start_new_session=True, stdout=subprocess.PIPE)
+    child.stdout.readline()
+    orphan = subprocess.run(["sh", "-c", "setsid sleep 60 >/dev/null 2>&1 & echo $!"], capture_output=True, text=True)
+    time.sleep(0.2)
+    Path("pids").write_text(f"{os.getpid()} {child.pid} {orphan.stdout}")
+    time.sleep(60)
+    """
+)
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped by SIGSTOP"])
+def test_cancelling_leaves_no_process(launcher: LocalLauncher, submit: Submit, tmp_path: Path, stopped: bool) -> None:
+    handle = submit(sys.executable, "-c", DEEP_TREE)
+    members = [psutil.Process(int(pid)) for pid in [*wait_for(tmp_path / "pids").split(), handle.job_id]]
+    if stopped:
+        for member in members:
+            member.suspend()
+    launcher.cancel(handle)
+    assert [member for member in members if member.is_running() and member.status() != psutil.STATUS_ZOMBIE] == []
+    assert launcher.poll(handle).phase == "ended"
+
+
+def test_cancelling_one_job_leaves_another_alone(launcher: LocalLauncher, submit: Submit) -> None:
+    one, other = submit("sleep", "60"), submit("sleep", "60", folder="other")
+    launcher.cancel(one)
+    assert launcher.poll(other).phase == "running"
+
+
+def test_cancelling_an_ended_job_keeps_its_exit_code(launcher: LocalLauncher, submit: Submit) -> None:
+    handle = submit("sh", "-c", "exit 5")
+    ended(launcher, handle)
+    launcher.cancel(handle)
+    assert launcher.poll(handle) == JobState("ended", 5)
+
+
+def test_launchers_are_found_by_name() -> None:
+    assert isinstance(launchers.get("local", CasaSettings()), LocalLauncher)
+    with pytest.raises(Misconfigured, match="local"):
+        launchers.get("moon", CasaSettings())
