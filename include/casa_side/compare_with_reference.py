@@ -3,7 +3,7 @@
     compare_with_reference.py --reference DIR --out JSON MS...
 
 DIR holds `<name of the MeasurementSet>.npz` files as `ms_snapshot` writes them. The result is
-`{"ebs": [{"ms": "uid___A002_Xd248b5_Xa7a.ms", "rows": 4180, "identical": true, "differ": []}]}`; `identical` tells of
+`{"uid___A002_Xd248b5_Xa7a.ms": {"rows": 4180, "identical": true, "differ": []}, ...}`: `identical` tells of
 CORRECTED_DATA, FLAG and WEIGHT, `differ` names every column that is not the same. Without a reference both are null.
 The exit code is 0 whenever the comparison was made.
 """
@@ -26,10 +26,10 @@ def compare(vis: Path, reference: Path) -> dict[str, Any]:
     """Compare one MeasurementSet with the snapshot `reference`."""
     if not reference.exists():
         rows = next(len(values) for name, values in columns(vis) if name == "TIME")
-        return {"ms": vis.name, "rows": rows, "identical": None, "differ": None}
+        return {"rows": rows, "identical": None, "differ": None}
     with np.load(reference) as expected:
         rows, differ = _differences(vis, expected)
-    return {"ms": vis.name, "rows": rows, "identical": DECISIVE.isdisjoint(differ), "differ": sorted(differ)}
+    return {"rows": rows, "identical": DECISIVE.isdisjoint(differ), "differ": sorted(differ)}
 
 
 def _differences(vis: Path, expected: Mapping[str, np.ndarray]) -> tuple[int, set[str]]:
@@ -56,8 +56,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where the result goes")
     parser.add_argument("ms", type=Path, nargs="+", help="MeasurementSets")
     asked = parser.parse_args()
-    found = [compare(vis, asked.reference / f"{vis.name}.npz") for vis in asked.ms]
-    asked.out.write_text(json.dumps({"ebs": found}, indent=2) + "\n")
+    found = {vis.name: compare(vis, asked.reference / f"{vis.name}.npz") for vis in asked.ms}
+    asked.out.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@ from subprocess import DEVNULL, run
 
 from alma_restore.errors import Misconfigured
 
+CASA_SIDE = Path(__file__).parents[2] / "casa_side"
+"""The programs of ours that run inside CASA's own Python."""
+
 _FIND_CASADATA = "import casadata; print(casadata.datapath)"
 
 _CONFIG = """\
