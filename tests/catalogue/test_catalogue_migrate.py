@@ -52,7 +52,8 @@ def test_a_database_that_cannot_be_opened_is_named(tmp_path):
 
 
 def test_sqlite_is_set_up_for_many_processes(tmp_path):
-    with make_engine(f"sqlite:///{tmp_path}/catalogue.db").connect() as connection:
-        pragmas = {name: connection.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "foreign_keys")}
-        assert pragmas == {"journal_mode": "wal", "foreign_keys": 1}
-        assert connection.scalar(text("PRAGMA busy_timeout")) == 60_000
+    url = f"sqlite:///{tmp_path}/catalogue.db"
+    migrate(url)
+    with make_engine(url).connect() as connection:
+        pragmas = ("journal_mode", "foreign_keys", "busy_timeout")
+        assert [connection.scalar(text(f"PRAGMA {pragma}")) for pragma in pragmas] == ["wal", 1, 60_000]

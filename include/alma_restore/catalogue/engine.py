@@ -40,8 +40,8 @@ def writing(engine: Engine) -> Engine:
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # sqlite3 leaves BEGIN to us
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -69,13 +69,10 @@ class Store:
 
     @contextmanager
     def _write(self, lock: str = "") -> Iterator[Session]:
-        """A transaction that writes; those under one `lock` never run side by side, in any process.
-
-        SQLite has one writer at a time anyhow; PostgreSQL is given an advisory lock.
-        """
+        """A transaction that writes; those under one `lock` never run side by side, in any process."""
         with self._telling(), self._writers.begin() as session:
-            if lock and self.engine.dialect.name == "postgresql":
-                session.execute(select(func.pg_advisory_xact_lock(advisory_key(lock))))
+            if lock:
+                take_lock(session, lock)
             yield session
 
     @contextmanager
@@ -88,6 +85,12 @@ class Store:
                 f"The catalogue {where} does not answer: {str(error.orig).strip()}.",
                 remedy="It is tried again; look at the database if this stays.",
             ) from error
+
+
+def take_lock(session: Session, name: str) -> None:
+    """Hold a lock of ours to the end of the transaction; SQLite has one writer at a time anyhow."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(advisory_key(name))))
 
 
 def advisory_key(name: str) -> int:

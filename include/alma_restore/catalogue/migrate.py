@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import OperationalError
 
 from alma_restore.catalogue.engine import advisory_key, make_engine, writing
@@ -29,15 +33,13 @@ def migrate(url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     try:
-        if engine.dialect.name == "sqlite":
-            Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
-        with writing(engine).begin() as connection:  # SQLite's one write lock from here on
+        with _alone(engine), writing(engine).begin() as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(select(func.pg_advisory_xact_lock(advisory_key("migrate"))))
             if not _is_current(connection, config):
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
-    except (OperationalError, OSError) as error:
+    except (OperationalError, sqlite3.Error, OSError) as error:
         where = engine.url.render_as_string(hide_password=True)
         raise Misconfigured(
             f"The catalogue's database {where} cannot be opened: {getattr(error, 'orig', error)}.",
@@ -48,3 +50,22 @@ def migrate(url: str) -> None:
 def _is_current(connection: Connection, config: Config) -> bool:
     heads = ScriptDirectory.from_config(config).get_heads()
     return set(MigrationContext.configure(connection).get_current_heads()) == set(heads)
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """Keep a second process from one SQLite file while it is turned to write-ahead logging and migrated.
+
+    SQLite itself answers "database is locked" at once to whoever opens a file that is just being turned; the mode stays
+    in the file. PostgreSQL is locked inside the transaction.
+    """
+    if engine.dialect.name != "sqlite":
+        yield
+        return
+    database = Path(str(engine.url.database))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(f"{database.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        yield
