@@ -1,4 +1,4 @@
--- Which MOUSs were delivered from :window_start on and before :window_end, and when last in that time?
+-- Which MOUSs were delivered in a window (its start belongs to it, its end does not), and when last in it?
 -- The guess of DOMAIN section 2 stands here alone: an MOUS counts as calibrated when its state became Delivered.
 SELECT change.STATUS_ENTITY_ID AS mous_uid, MAX(change."TIMESTAMP") AS delivered_at
   FROM ALMA.STATE_CHANGES change
