@@ -13,6 +13,9 @@ from alma_restore.uid import Uid
 
 R = TypeVar("R")
 
+_NUMBER_DIGITS = 7
+"""Hexadecimal digits of a request's id that make its number."""
+
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
@@ -62,6 +65,11 @@ class RequestRecord:
     @property
     def ended(self) -> bool:
         return self.state in ENDS
+
+    @property
+    def number(self) -> int:
+        """A number that people can quote, up to nine digits: the first seven hexadecimal digits of the id."""
+        return request_number(self.id)
 
     @property
     def asked(self) -> RestoreRequest:
@@ -152,6 +160,16 @@ class Verdict(Protocol):
     def code(self) -> str: ...
     @property
     def sentence(self) -> str: ...
+
+
+def request_number(request_id: str) -> int:
+    """The number under which people quote a request; two requests can share one, though hardly ever do."""
+    return int(request_id[:_NUMBER_DIGITS], 16)
+
+
+def id_prefix(number: int) -> str:
+    """What the ids of the requests with this number begin with."""
+    return f"{number:0{_NUMBER_DIGITS}x}"
 
 
 def record(kind: type[R], row: object) -> R:

@@ -10,8 +10,16 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
-from alma_restore.catalogue.engine import Store, utc_now
-from alma_restore.catalogue.records import Page, RequestRecord, StageTiming, Transition, record, stage_timings
+from alma_restore.catalogue.engine import Store, take_lock, utc_now
+from alma_restore.catalogue.records import (
+    Page,
+    RequestRecord,
+    StageTiming,
+    Transition,
+    id_prefix,
+    record,
+    stage_timings,
+)
 from alma_restore.catalogue.schema import RequestRow, TransitionRow
 from alma_restore.catalogue.states import ENDS, State, check_reopening, check_transition
 from alma_restore.errors import Refused, RestoreError
@@ -20,6 +28,8 @@ from alma_restore.uid import Uid
 
 _UIDS_A_QUERY = 500
 """Values in one IN list; SQLite and PostgreSQL both take more."""
+
+_NEWEST_FIRST = (RequestRow.created_at.desc(), RequestRow.id)
 
 
 class Requests(Store):
@@ -153,6 +163,20 @@ class Requests(Store):
     def by_correlation_id(self, correlation_id: str) -> RequestRecord | None:
         return self._one(RequestRow.correlation_id == correlation_id)
 
+    def numbered(self, number: int) -> tuple[RequestRecord, ...]:
+        """The requests that people quote by this number, newest first: one as a rule."""
+        wanted = RequestRow.id.startswith(id_prefix(number))
+        with self._read() as session:
+            return tuple(map(_record, session.scalars(select(RequestRow).where(wanted).order_by(*_NEWEST_FIRST))))
+
+    def waiting_for_a_run(self) -> tuple[RequestRecord, ...]:
+        """Requests that were stored and have no Airflow run yet, oldest first."""
+        wanted = (RequestRow.state == "accepted", RequestRow.run_id.is_(None))
+        with self._read() as session:
+            return tuple(
+                map(_record, session.scalars(select(RequestRow).where(*wanted).order_by(RequestRow.created_at)))
+            )
+
     def find(
         self,
         *,
@@ -183,11 +207,10 @@ class Requests(Store):
             wanted.append(RequestRow.created_at >= since)
         if until:
             wanted.append(RequestRow.created_at < until)
-        newest_first = (RequestRow.created_at.desc(), RequestRow.id)
         with self._read() as session:
             total = session.scalar(select(func.count()).select_from(RequestRow).where(*wanted)) or 0
             rows = session.scalars(
-                select(RequestRow).where(*wanted).order_by(*newest_first).limit(limit).offset(offset)
+                select(RequestRow).where(*wanted).order_by(*_NEWEST_FIRST).limit(limit).offset(offset)
             )
             return Page(tuple(map(_record, rows)), total)
 
@@ -278,6 +301,7 @@ def _write_line(session: Session, row: RequestRow, state: State, stage: str, not
         row.ended_at = now
     row.state, row.stage, row.updated_at = state, stage, now
     session.flush()
+    take_lock(session, "history")  # the lines' ids grow in the order of their commits: who reads on misses none
     session.add(TransitionRow(request_id=row.id, at=now, state=state, stage=stage, note=note))
 
 
