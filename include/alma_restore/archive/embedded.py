@@ -24,6 +24,9 @@ class _Connection(sqlite3.Connection):
     def cursor(self, factory: Any = _Cursor) -> Any:
         return super().cursor(factory)
 
+    def execute(self, sql: str, parameters: Any = ()) -> Any:
+        return self.cursor().execute(sql, parameters)
+
 
 def connect(metadata_sqlite: Path) -> sqlite3.Connection:
     """Open the metadata database of an embedded archive to read.

@@ -74,15 +74,13 @@ class Queries:
     def _stream(self, query: str, statement: str, binds: dict[str, Any]) -> Iterator[Sequence[Any]]:
         with answering(f"{query}.sql"):
             cursor: Cursor = self._connection.cursor()
-            try:
-                cursor.arraysize = ROWS_AT_ONCE
-                if hasattr(cursor, "prefetchrows"):  # Oracle: the first rows come with the answer to execute
-                    cursor.prefetchrows = ROWS_AT_ONCE
-                cursor.execute(statement, {name: _bindable(value) for name, value in binds.items()})
-                while rows := cursor.fetchmany(ROWS_AT_ONCE):
-                    yield from rows
-            finally:
-                cursor.close()
+            cursor.arraysize = ROWS_AT_ONCE
+            if hasattr(cursor, "prefetchrows"):  # Oracle: the first rows come with the answer to execute
+                cursor.prefetchrows = ROWS_AT_ONCE
+            cursor.execute(statement, {name: _bindable(value) for name, value in binds.items()})
+            while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                yield from rows
+            cursor.close()  # one that is not read to its end goes with its connection
 
 
 @contextmanager
