@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from alma_restore.archive.metadata import Metadata, by_uid, calibrations
-from alma_restore.archive.queries import CHAR_WIDTH, Queries, batches, text, utc
+from alma_restore.archive.queries import Queries, batches, text, utc
 from alma_restore.archive.records import Calibration
 from alma_restore.errors import Refused
 from alma_restore.uid import Uid
@@ -165,7 +165,7 @@ def _places(queries: Queries, wanted: Wanted, after: Place | None) -> Iterator[P
         "search_by_delivery",
         since=wanted.since or _FIRST_DAY,
         last=last,
-        last_uid=after.mous_uid if after else "",
+        last_uid=str(after.mous_uid) if after else "",
     )
     for mous_uid, delivered in by_uid(rows):
         if at := utc(delivered):
@@ -173,17 +173,21 @@ def _places(queries: Queries, wanted: Wanted, after: Place | None) -> Iterator[P
 
 
 def _by_name(queries: Queries, query: str, beginning: str, after: Place | None) -> Iterator[Place]:
-    # Behind a uid in a CHAR column comes what sorts after its padded spelling; a blank sorts before every uid.
-    last_uid = after.mous_uid.ljust(CHAR_WIDTH) if after else " "
     past = beginning[:-1] + chr(ord(beginning[-1]) + 1)
-    before = None
+    last = after
     for mous_uid, name in by_uid(
-        queries.rows(query, last=after.key if after else beginning, past=past, last_uid=last_uid)
+        queries.rows(
+            query,
+            last=after.key if after else beginning,
+            past=past,
+            last_uid=str(after.mous_uid) if after else " ",  # a blank sorts before every uid
+        )
     ):
-        place = Place(str(name), mous_uid)
-        if place != before:
+        place = Place(text(name), mous_uid)
+        # The same row again, from a column padded with blanks; or another row of the same MOUS and name.
+        if last is None or (last.key, last.mous_uid) < (place.key, place.mous_uid):
             yield place
-        before = place
+            last = place
 
 
 def _kept(queries: Queries, wanted: Wanted, places: Sequence[Place], keep: Filter | None) -> list[tuple[Place, Found]]:
@@ -202,7 +206,7 @@ def _kept(queries: Queries, wanted: Wanted, places: Sequence[Place], keep: Filte
 def _is_first(wanted: Wanted, found: Found, place: Place) -> bool:
     if ordering := _ordering(wanted):
         _, beginning, names = ordering
-        return place.key.strip() == next((name for name in names(found) if name.startswith(beginning)), "")
+        return place.key == next((name for name in names(found) if name.startswith(beginning)), "")
     return found.calibration.calibrated_at == utc(place.key)
 
 
