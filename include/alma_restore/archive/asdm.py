@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
 from alma_restore.archive.asdm_structure import AsdmFacts, check_asdm
 from alma_restore.archive.slots import hold_alone, slot
+from alma_restore.archive.tries import tries
 from alma_restore.errors import Corrupt, Misconfigured, NotAvailable
 from alma_restore.settings import ExporterSettings
 from alma_restore.uid import Uid
@@ -65,19 +64,12 @@ class AsdmExporter:
         final = into / eb_uid.sanitised
         if _is_whole(final, eb_uid):
             return final
-        for attempt in self._attempts():
-            with attempt, slot(self._lock_folder, "asdm_export", self._settings.at_once):
+        settings = self._settings
+        again = {NotAvailable: settings.tries, Corrupt: settings.tries}
+        for attempt in tries(settings.tries, settings.retry_wait_s, _LONGEST_WAIT_S, again):
+            with attempt, slot(self._lock_folder, "asdm_export", settings.at_once):
                 self._try(eb_uid, final, log, progress or (lambda *_: None))
         return final
-
-    def _attempts(self) -> Retrying:
-        return Retrying(
-            retry=retry_if_exception_type((NotAvailable, Corrupt)),
-            stop=stop_after_attempt(self._settings.tries),
-            wait=wait_random_exponential(multiplier=self._settings.retry_wait_s, max=_LONGEST_WAIT_S),
-            before_sleep=lambda state: log.warning("%s Trying again.", state.outcome and state.outcome.exception()),
-            reraise=True,
-        )
 
     def _try(self, eb_uid: Uid, final: Path, log: Path, progress: Progress) -> None:
         with _aside(final) as aside:

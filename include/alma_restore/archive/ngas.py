@@ -5,21 +5,20 @@ from __future__ import annotations
 import base64
 import logging
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 from typing import TypeVar
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-
 from alma_restore import guarded_xml
 from alma_restore.archive import crc, ngas_http
+from alma_restore.archive.disk import writing
 from alma_restore.archive.ngas_http import Address, Reply, Timeouts
 from alma_restore.archive.part_file import PartFile, measure
 from alma_restore.archive.records import ProductFile
 from alma_restore.archive.slots import slot
+from alma_restore.archive.tries import tries
 from alma_restore.errors import Corrupt, Inconsistent, Misconfigured, NotAvailable, RestoreError
 from alma_restore.settings import NgasSettings
 
@@ -27,8 +26,9 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int], None]
 T = TypeVar("T")
 
-_BUFFER_BYTES = 1024 * 1024
+_BUFFER_BYTES = 256 * 1024
 _LONGEST_WAIT_S = 60.0
+_NAME_BYTES = 250
 _UNKNOWN_FILE = "4019"
 
 
@@ -43,7 +43,7 @@ class NgasNode:
 
     @property
     def address(self) -> Address:
-        return Address(self.host, self.port)
+        return Address(self.host.lower(), self.port)
 
     @property
     def authorization(self) -> dict[str, str]:
@@ -87,8 +87,8 @@ class NgasClient:
             The file; its size and checksum are what NGAS's database says.
 
         Raises:
-            NotAvailable: no node could send it now.
-            Corrupt: what arrives is not what NGAS's database says, from every node.
+            NotAvailable: no node could send it now, or the disk is full.
+            Corrupt: what arrives is not what NGAS's database says, twice, or from every node.
             Inconsistent: NGAS does not know the file, or with another size than the metadata database.
             Misconfigured: no access; or a checksum of unknown kind, and `verify_unknown` is off.
 
@@ -96,53 +96,36 @@ class NgasClient:
         """
         final = into / _local_name(file.file_id)
         nodes = cycle(random.sample(self._nodes, len(self._nodes)))
-        for attempt in self._attempts():
+        others = len(self._nodes) - 1
+        again = {NotAvailable: self._settings.tries, Corrupt: max(others, 1), _UnknownFile: others}
+        for attempt in tries(self._settings.tries, self._settings.retry_wait_s, _LONGEST_WAIT_S, again):
             with attempt:
                 self._bring(next(nodes).address, file, final, progress or (lambda _: None))
         return final
 
-    def _attempts(self) -> Retrying:
-        """Tries by class of error: what may pass is tried to the limit, what is wrong once at every node."""
-        seen: Counter[type] = Counter()
-        others = len(self._nodes) - 1
-        allowed: dict[type, int] = {NotAvailable: self._settings.tries, Corrupt: max(others, 1), _UnknownFile: others}
-
-        def again(error: BaseException) -> bool:
-            seen[type(error)] += 1
-            if again := seen[type(error)] <= allowed.get(type(error), 0):
-                log.warning("%s Trying again.", error)
-            return again
-
-        return Retrying(
-            retry=retry_if_exception(again),
-            stop=stop_after_attempt(self._settings.tries),
-            wait=wait_random_exponential(multiplier=self._settings.retry_wait_s, max=_LONGEST_WAIT_S),
-            reraise=True,
-        )
-
     def _bring(self, node: Address, file: ProductFile, final: Path, progress: Progress) -> None:
         stored = self._ask(node, "STATUS", file.file_id, {}, lambda reply: _stored(reply, file))
         update = self._algorithm(stored)
-        if _is_right(final, stored, update):
-            return
-        final.unlink(missing_ok=True)
-        with PartFile.beside(final, update) as part:
-            if part.size > stored.size_bytes:
-                part.restart()
-            if part.size < stored.size_bytes:
-                self._resume(node, stored, part, progress)
-            if update and part.crc != stored.checksum:
-                got = part.crc
-                part.restart()
-                raise Corrupt(
-                    f"{stored.file_id} arrived with checksum {got:#010x}, NGAS says {stored.checksum:#010x}.",
-                    remedy="The copy in NGAS is damaged: ask the archive to mend it, then ask for the restore again.",
-                )
-            part.publish()
+        with writing(final.name, final.parent):
+            if _is_right(final, stored, update):
+                return
+            final.parent.mkdir(parents=True, exist_ok=True)
+            final.unlink(missing_ok=True)
+            with PartFile.beside(final, update) as part:
+                self._complete(node, stored, part, progress)
+                if update and part.crc != stored.checksum:
+                    got = part.crc
+                    part.restart()
+                    raise _damaged(stored, f"arrived with checksum {got:#010x}, NGAS says {stored.checksum:#010x}")
+                part.publish()
 
-    def _resume(self, node: Address, stored: StoredFile, part: PartFile, progress: Progress) -> None:
-        wanted = {"Range": f"bytes={part.size}-"} if part.size else {}
-        self._ask(node, "RETRIEVE", stored.file_id, wanted, lambda reply: _receive(reply, stored, part, progress))
+    def _complete(self, node: Address, stored: StoredFile, part: PartFile, progress: Progress) -> None:
+        """Fetch what the part file lacks."""
+        if part.size > stored.size_bytes:
+            part.restart()
+        if part.size < stored.size_bytes:
+            headers = {"Range": f"bytes={part.size}-"} if part.size else {}
+            self._ask(node, "RETRIEVE", stored.file_id, headers, lambda reply: _receive(reply, stored, part, progress))
 
     def _ask(self, node: Address, command: str, file_id: str, headers: dict[str, str], use: Callable[[Reply], T]) -> T:
         """Ask a node, or whichever one it sends us to; only configured nodes learn who we are."""
@@ -155,7 +138,7 @@ class NgasClient:
                 if reply.status == 200:
                     return use(reply)
                 if reply.status != 303:
-                    raise _refusal(reply, file_id)
+                    raise _refusal(reply)
                 target = reply.redirect
             if target is None:
                 raise NotAvailable(f"NGAS {node} redirects {file_id} to nowhere.")
@@ -182,7 +165,7 @@ class _UnknownFile(Inconsistent):
 def _local_name(file_id: str) -> str:
     """The name on our disk: the file id, never what a server proposes."""
     name = file_id.strip()
-    if not name or name in (".", "..") or "/" in name or not name.isprintable() or len(name) > 250:
+    if not name or name in (".", "..") or "/" in name or not name.isprintable() or len(name.encode()) > _NAME_BYTES:
         raise Corrupt(
             f"{file_id!r} cannot be the name of a file.", remedy="Ask the archive about this product's NGAS_FILE_ID."
         )
@@ -191,19 +174,23 @@ def _local_name(file_id: str) -> str:
 
 def _stored(reply: Reply, file: ProductFile) -> StoredFile:
     """What a STATUS reply says; of several versions, the newest."""
-    status = guarded_xml.parse(reply.message(), f"NGAS {reply.sender}'s STATUS of {file.file_id}")
-    found = [entry for entry in status.iter("FileStatus") if entry.get("FileId", file.file_id).strip() == file.file_id]
-    if not found:
-        raise _unknown(reply, file.file_id)
-    newest = max(found, key=lambda entry: int(entry.get("FileVersion", "0")))
-    checksum = crc.read(newest.get("Checksum", ""))
-    stored = StoredFile(file.file_id, int(newest.get("FileSize", "")), newest.get("ChecksumPlugIn", ""), checksum)
-    if file.size_bytes is not None and file.size_bytes != stored.size_bytes:
+    called = f"NGAS {reply.sender}'s STATUS of {file.file_id}"
+    entries = guarded_xml.parse(reply.message(), called).iter("FileStatus")
+    mine = [entry.attrib for entry in entries if entry.get("FileId", "").strip() == file.file_id]
+    if not mine:
+        raise _unknown(reply)
+    try:
+        newest = max(mine, key=lambda entry: int(entry.get("FileVersion", "1")))
+        size_bytes = int(newest.get("FileSize", ""))
+    except ValueError as error:
+        raise Corrupt(f"{called} makes no sense: {error}.", remedy="Ask who runs NGAS.") from error
+    if file.size_bytes is not None and file.size_bytes != size_bytes:
         raise Inconsistent(
-            f"{file.file_id} has {file.size_bytes} bytes in the metadata database and {stored.size_bytes} in NGAS.",
+            f"{file.file_id} has {file.size_bytes} bytes in the metadata database and {size_bytes} in NGAS.",
             remedy="Ask the archive which one is right.",
         )
-    return stored
+    checksum = crc.read(newest.get("Checksum", ""))
+    return StoredFile(file.file_id, size_bytes, newest.get("ChecksumPlugIn", "").strip(), checksum)
 
 
 def _is_right(final: Path, stored: StoredFile, update: crc.Update | None) -> bool:
@@ -218,10 +205,7 @@ def _receive(reply: Reply, stored: StoredFile, part: PartFile, progress: Progres
         part.restart()
     missing = stored.size_bytes - part.size
     if reply.length is not None and reply.length != missing:
-        raise Corrupt(
-            f"NGAS {reply.sender} sends {reply.length} bytes of {stored.file_id}, its database says {missing}.",
-            remedy="The copy in NGAS is damaged: ask the archive to mend it, then ask for the restore again.",
-        )
+        raise _damaged(stored, f"would arrive with {reply.length} bytes, NGAS {reply.sender} says {missing}")
     buffer = memoryview(bytearray(_BUFFER_BYTES))
     while missing and (count := reply.read_into(buffer[: min(len(buffer), missing)])):
         part.append(buffer[:count])
@@ -231,21 +215,30 @@ def _receive(reply: Reply, stored: StoredFile, part: PartFile, progress: Progres
         raise NotAvailable(f"NGAS {reply.sender} stopped {missing} bytes before the end of {stored.file_id}.")
 
 
-def _refusal(reply: Reply, file_id: str) -> RestoreError:
+def _damaged(stored: StoredFile, how: str) -> Corrupt:
+    return Corrupt(
+        f"{stored.file_id} {how}.",
+        remedy="The copy in NGAS is damaged: ask the archive to mend it, then ask for the restore again.",
+    )
+
+
+def _refusal(reply: Reply) -> RestoreError:
     """What a reply other than 200 means."""
     if reply.status in (401, 403):
         return Misconfigured(
-            f"NGAS {reply.sender} refuses access to {file_id} ({reply.status}).",
+            f"NGAS {reply.sender} refuses access to {reply.file_id} ({reply.status}).",
             remedy="Mend user and password of the NGAS connection.",
         )
     message = reply.message().decode(errors="replace")
     if _UNKNOWN_FILE in message:
-        return _unknown(reply, file_id)
-    return NotAvailable(f"NGAS {reply.sender} does not send {file_id} ({reply.status}).", remedy="Try again later.")
+        return _unknown(reply)
+    return NotAvailable(
+        f"NGAS {reply.sender} does not send {reply.file_id} ({reply.status}).", remedy="Try again later."
+    )
 
 
-def _unknown(reply: Reply, file_id: str) -> _UnknownFile:
+def _unknown(reply: Reply) -> _UnknownFile:
     return _UnknownFile(
-        f"NGAS {reply.sender} knows no file {file_id}, which the metadata database lists.",
+        f"NGAS {reply.sender} knows no file {reply.file_id}, which the metadata database lists.",
         remedy="Ask the archive for this product.",
     )

@@ -39,10 +39,13 @@ class Reply:
 
     Attributes:
         sender: the node that answers.
+        file_id: the file it was asked about.
+        status: the HTTP status.
     """
 
-    def __init__(self, sender: Address, response: HTTPResponse, timeout_s: float) -> None:
+    def __init__(self, sender: Address, file_id: str, response: HTTPResponse, timeout_s: float) -> None:
         self.sender = sender
+        self.file_id = file_id
         self.status = response.status
         self._response = response
         self._timeout_s = timeout_s
@@ -78,12 +81,13 @@ class Reply:
         try:
             count = self._response.fp.readinto1(buffer)
         except (OSError, HTTPException) as error:
-            raise NotAvailable(f"NGAS {self.sender} stopped sending: {_words(error)}.") from error
+            raise NotAvailable(f"NGAS {self.sender} stopped sending {self.file_id}: {_words(error)}.") from error
         self._received += count
         now = time.monotonic()
         if now - self._since > self._timeout_s:
             if self._received < _TRICKLE_BYTES and count:
-                raise NotAvailable(f"NGAS {self.sender} sends {self._received} bytes in {self._timeout_s:g} s.")
+                slowly = f"{self._received} bytes in {self._timeout_s:g} s"
+                raise NotAvailable(f"NGAS {self.sender} sends {self.file_id} too slowly: {slowly}.")
             self._since, self._received = now, 0
         return count
 
@@ -117,7 +121,7 @@ def get(node: Address, command: str, file_id: str, headers: Mapping[str, str], t
                 remedy="Try again later; if it stays so, ask who runs NGAS.",
             ) from error
         with closing(response):
-            yield Reply(node, response, timeouts.read_s)
+            yield Reply(node, file_id, response, timeouts.read_s)
 
 
 def _number(text: str) -> int | None:

@@ -9,7 +9,6 @@ from io import FileIO
 from pathlib import Path
 
 from alma_restore.archive.crc import Update
-from alma_restore.archive.disk import writing
 from alma_restore.archive.slots import hold_alone
 from alma_restore.errors import NotAvailable
 
@@ -37,11 +36,10 @@ class PartFile:
         """Open `final`'s part file, go on where an earlier attempt stopped, and let no other process write to it.
 
         Raises:
-            NotAvailable: another process writes to it, or the disk is full.
-            Misconfigured: the folder cannot be written.
+            NotAvailable: another process writes to it.
         """
         part = final.with_name(final.name + ".part")
-        with writing(final.name, final.parent), part.open("a+b", buffering=0) as stream:
+        with part.open("a+b", buffering=0) as stream:
             if not hold_alone(stream.fileno(), part):
                 raise NotAvailable(f"Another process is fetching {final.name}.", remedy="Wait for it.")
             opened = cls(stream, final, update)

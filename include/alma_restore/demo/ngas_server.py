@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 import threading
 import zlib
 from base64 import b64encode
@@ -23,6 +24,7 @@ from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import quoteattr
 
@@ -47,6 +49,7 @@ class _Injected:
     fault: str
     file_id: str | None
     command: str
+    skip: int
     left: float
     after_bytes: int
 
@@ -65,6 +68,7 @@ class NgasServer(ThreadingHTTPServer):
     Attributes:
         asked: every request so far.
         most_streams: how many files were being sent at once, at most.
+        slow_s: how long every file takes before its first byte.
     """
 
     daemon_threads = True
@@ -89,6 +93,7 @@ class NgasServer(ThreadingHTTPServer):
         self.authorization = f"Basic {b64encode(':'.join(credentials).encode()).decode()}" if credentials else ""
         self.asked: list[Asked] = []
         self.most_streams = 0
+        self.slow_s = 0.0
         self.stopping = threading.Event()
         self._streams = 0
         self._injected: list[_Injected] = []
@@ -107,30 +112,42 @@ class NgasServer(ThreadingHTTPServer):
         return f"{self.host}:{self.port}"
 
     def inject(
-        self, fault: str, file_id: str | None = None, times: int | None = 1, when: str = "", after_bytes: int = 0
+        self,
+        fault: str,
+        file_id: str | None = None,
+        *,
+        times: int | None = 1,
+        when: str = "",
+        skip: int = 0,
+        after_bytes: int = 0,
     ) -> None:
         """Make the next requests fail, then work again.
 
         Args:
             fault: one of `ngas_faults.ALL`.
             file_id: only requests for this file; None: any.
-            times: how many requests; None: all from now on.
+            times: how many requests; None: all from then on.
             when: the command that meets it; empty: STATUS for a garbled STATUS, else RETRIEVE.
+            skip: how many such requests are answered well before.
             after_bytes: for a fault in the body: how much of the file arrives before it shows.
         """
         if fault not in ALL:
             raise ValueError(f"no such fault: {fault}")
         command = when or ("STATUS" if fault == "garbled_status" else "RETRIEVE")
         left = float("inf") if times is None else times
-        self._injected.append(_Injected(fault, file_id, command, left, after_bytes))
+        self._injected.append(_Injected(fault, file_id, command, skip, left, after_bytes))
 
     def next_fault(self, command: str, file_id: str) -> tuple[str, int]:
         """The fault that this request meets, used up by it."""
         with self._lock:
             for injected in self._injected:
-                if injected.left > 0 and injected.command == command and injected.file_id in (None, file_id):
-                    injected.left -= 1
-                    return injected.fault, injected.after_bytes
+                if injected.left <= 0 or injected.command != command or injected.file_id not in (None, file_id):
+                    continue
+                if injected.skip:
+                    injected.skip -= 1
+                    continue
+                injected.left -= 1
+                return injected.fault, injected.after_bytes
         return "", 0
 
     @contextmanager
@@ -144,6 +161,11 @@ class NgasServer(ThreadingHTTPServer):
         finally:
             with self._lock:
                 self._streams -= 1
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is nothing to tell of."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     def __enter__(self) -> NgasServer:
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
@@ -246,6 +268,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         before = min(max(after_bytes - start, 0), length) if fault in BODIES else 0
         with self.server.streaming(), path.open("rb") as stream:
+            self.server.stopping.wait(self.server.slow_s)
             Body(self.connection, stream, start, before, self.server.stopping).send()
             rest = Body(self.connection, stream, start + before, length - before, self.server.stopping)
             BODIES.get(fault, Body.send)(rest)
