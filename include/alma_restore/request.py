@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -13,7 +15,17 @@ from alma_restore.uid import Uid
 
 Origin = Literal["detection", "backfill", "hand", "page", "command", "event"]
 
+_NOT_IN_A_RUN_ID = re.compile(r"[^A-Za-z0-9_.~:+-]")
+
 REQUEST_FIELDS_HELP = "mous_uid or eb_uid, casa_version, email, destination"
+
+
+def run_id_of(correlation_id: str) -> str:
+    """The Airflow run of a correlation id: one id is one run, whichever door it came through, however often."""
+    legal = _NOT_IN_A_RUN_ID.sub("_", correlation_id)
+    if legal != correlation_id:
+        legal += "_" + hashlib.sha256(correlation_id.encode()).hexdigest()[:8]
+    return f"restore__{legal}"
 
 
 class RestoreRequest(BaseModel):
@@ -66,6 +78,15 @@ class RestoreRequest(BaseModel):
         if self.mous_uid is None and self.eb_uid is None:
             raise ValueError("Neither mous_uid nor eb_uid is given; one of them is needed.")
         return self
+
+    @property
+    def run_id(self) -> str:
+        """The Airflow run that carries this request out."""
+        return run_id_of(self.correlation_id)
+
+    def as_conf(self) -> dict[str, Any]:
+        """The request as the conf of a `restore_mous` run: what was not asked for is left out."""
+        return {name: value for name, value in self.model_dump(mode="json").items() if value not in ("", None)}
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> RestoreRequest:

@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
+from alma_restore import capo
 from alma_restore.errors import Misconfigured
 
 PROFILE_VARIABLE = "ALMA_RESTORE_PROFILE"
@@ -37,6 +44,8 @@ class NgasSettings(_Section):
     """How files are fetched from NGAS (DOMAIN section 5).
 
     Attributes:
+        host, port: the NGAS nodes where Airflow has no connection `alma_ngas`; a host may name several, with blanks or
+            commas between them.
         streams_per_node: downloads at once from one NGAS node, over all tasks of this machine.
         tries: attempts at one file before it is given up.
         retry_wait_s: the first wait before another attempt; later ones grow, up to a minute.
@@ -45,6 +54,8 @@ class NgasSettings(_Section):
         verify_unknown: what an unknown checksum plug-in means: False stops with an error, True delivers by size alone.
     """
 
+    host: str = ""
+    port: int = 7777
     streams_per_node: int = Field(default=4, ge=1)
     tries: int = Field(default=10, ge=1)
     retry_wait_s: float = Field(default=1.0, ge=0)
@@ -116,10 +127,12 @@ class VerificationSettings(_Section):
 
     Attributes:
         max_flagged: highest flagged fraction of one field.
+        max_phase_scatter_deg: highest scatter of a calibrator's phase in one spectral window.
         violation: what a figure beyond its threshold means: `warn` delivers with warnings, `fail` does not deliver.
     """
 
     max_flagged: float = Field(default=0.95, gt=0, le=1)
+    max_phase_scatter_deg: float = Field(default=60.0, gt=0)
     violation: str = Field(default="warn", pattern="^(warn|fail)$")
 
 
@@ -156,17 +169,36 @@ class PprSettings(_Section):
     operator: str = "unknown"
 
 
+class EventsSettings(_Section):
+    """How events travel over RabbitMQ (DOMAIN section 13); the broker itself is the connection `alma_events`.
+
+    Attributes:
+        exchange: the topic exchange that all applications share.
+        binding: routing keys listened to.
+        queue: ours, bound to the exchange.
+        dead_letters: the queue of messages that cannot be read, each with the reason in its header.
+        application: our name on the exchange: what we publish goes out under `<application>.event`.
+    """
+
+    exchange: str = "archive.events"
+    binding: str = "*.event"
+    queue: str = "alma-restore.requests"
+    dead_letters: str = "alma-restore.dead-letters"
+    application: str = "alma-restore"
+
+
 class Settings(BaseSettings):
     """Everything that differs between one installation and the next.
 
-    Read, later ones winning, from the defaults, the TOML file that `ALMA_RESTORE_PROFILE` names, and the environment
-    (`ALMA_RESTORE_CASA__CORES=4` sets `casa.cores`).
+    Read, later ones winning, from the defaults, the CAPO profile that `CAPO_PROFILE` names, the TOML file that
+    `ALMA_RESTORE_PROFILE` names, and the environment (`ALMA_RESTORE_CASA__CORES=4` sets `casa.cores`).
 
     Attributes:
         home: the one folder for everything made at run time.
         catalogue_url: SQLAlchemy URL of our own database; empty: SQLite in `home`.
         spool: where restores are worked on; empty: `home/spool`.
         keep_workspace: `never`, `on_failure` or `always`.
+        airflow_url: where the command line finds Airflow.
     """
 
     model_config = SettingsConfigDict(
@@ -177,6 +209,7 @@ class Settings(BaseSettings):
     catalogue_url: str = ""
     spool: Path | None = None
     keep_workspace: str = Field(default="on_failure", pattern="^(never|on_failure|always)$")
+    airflow_url: str = "http://127.0.0.1:8080"
     detection: DetectionSettings = DetectionSettings()
     ngas: NgasSettings = NgasSettings()
     exporter: ExporterSettings = ExporterSettings()
@@ -186,6 +219,7 @@ class Settings(BaseSettings):
     delivery: DeliverySettings = DeliverySettings()
     mail: MailSettings = MailSettings()
     ppr: PprSettings = PprSettings()
+    events: EventsSettings = EventsSettings()
 
     @property
     def spool_root(self) -> Path:
@@ -212,6 +246,7 @@ class Settings(BaseSettings):
         profile = os.environ.get(PROFILE_VARIABLE, "")
         if profile:
             found.append(TomlConfigSettingsSource(settings_cls, toml_file=profile))
+        found.append(InitSettingsSource(settings_cls, init_kwargs=capo.settings_values()))
         return tuple(found)
 
 

@@ -1,8 +1,10 @@
 """Requests: whatever comes in is either a request or refused with every mistake named."""
 
+import re
+
 import pytest
 from alma_restore.errors import Refused
-from alma_restore.request import RestoreRequest
+from alma_restore.request import RestoreRequest, run_id_of
 
 MOUS = "uid://A001/X12d1/X23e"
 
@@ -51,3 +53,22 @@ def test_all_mistakes_are_named_at_once():
     with pytest.raises(Refused) as refusal:
         RestoreRequest.parse({"mous_uid": "nonsense", "email": "nobody", "speed": "fast"})
     assert all(word in str(refusal.value) for word in ("nonsense", "nobody", "speed"))
+
+
+def test_one_correlation_id_is_one_run_and_airflow_takes_its_name():
+    plain = RestoreRequest(mous_uid=MOUS, correlation_id="f1a4dd4a-73ae-4aa7-ac30-9397d31dadab")
+    assert plain.run_id == "restore__f1a4dd4a-73ae-4aa7-ac30-9397d31dadab"
+    odd = [run_id_of(text) for text in ("a/b c", "a_b_c", "a?b c")]
+    assert len(set(odd)) == 3
+    assert all(re.fullmatch(r"[A-Za-z0-9_.~:+-]{1,250}", run_id) for run_id in [*odd, run_id_of("ü" * 200)])
+
+
+def test_the_conf_of_a_run_says_what_was_asked_and_nothing_else():
+    request = RestoreRequest(mous_uid=MOUS, correlation_id="key", origin="command")
+    assert request.as_conf() == {
+        "mous_uid": MOUS,
+        "delivery_format": "CMS",
+        "correlation_id": "key",
+        "origin": "command",
+    }
+    assert RestoreRequest.parse(request.as_conf()) == request

@@ -1,0 +1,183 @@
+"""Airflow's REST API, as far as restores need it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from alma_restore.errors import NotAvailable, Refused
+
+RESTORE_DAG_ID = "restore_mous"
+DETECTION_DAG_ID = "detect_calibrations"
+
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How we log in: a token, or a user's name and password; none of them where Airflow asks for none."""
+
+    token: str = field(default="", repr=False)
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Credentials:
+        """Read `ALMA_RESTORE_AIRFLOW_TOKEN`, or `ALMA_RESTORE_AIRFLOW_USER` and `ALMA_RESTORE_AIRFLOW_PASSWORD`."""
+        return cls(
+            environ.get("ALMA_RESTORE_AIRFLOW_TOKEN", ""),
+            environ.get("ALMA_RESTORE_AIRFLOW_USER", ""),
+            environ.get("ALMA_RESTORE_AIRFLOW_PASSWORD", ""),
+        )
+
+
+class AirflowRest:
+    """One Airflow, by its REST API.
+
+    Every method raises NotAvailable when Airflow does not answer, and Refused when it does not let us: code
+    `not_logged_in`, `not_allowed`, `not_found`, or `bad_request` with what Airflow says.
+
+    Args:
+        url: of the api-server, such as `https://airflow.example.org`.
+        credentials: how we log in.
+        timeout_s: how long one answer may take.
+    """
+
+    def __init__(self, url: str, credentials: Credentials, timeout_s: float = TIMEOUT_S) -> None:
+        self.url = url.rstrip("/")
+        self._credentials = credentials
+        self._token = credentials.token
+        self._http = httpx.Client(timeout=timeout_s)
+
+    def trigger(self, run_id: str, conf: Mapping[str, Any]) -> bool:
+        """Start a restore under this run id; False when that run exists already."""
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
+        answer = self._call("POST", f"dags/{RESTORE_DAG_ID}/dagRuns", json=body, expected=(409,))
+        return answer.status_code != 409
+
+    def run(self, run_id: str) -> dict[str, Any] | None:
+        """One run of `restore_mous`; None when there is none of this id."""
+        return self._found(_run_path(run_id))
+
+    def runs(self, *, limit: int, conf_contains: str = "", states: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+        """The newest runs of `restore_mous`."""
+        wanted = {"limit": limit, "order_by": "-id", "state": list(states)}
+        if conf_contains:
+            wanted["conf_contains"] = conf_contains
+        answer = self._call("GET", f"dags/{RESTORE_DAG_ID}/dagRuns", params=wanted)
+        return list(answer.json()["dag_runs"])
+
+    def task_instances(self, run_id: str) -> list[dict[str, Any]]:
+        answer = self._call("GET", f"{_run_path(run_id)}/taskInstances", params={"limit": 1000})
+        return list(answer.json()["task_instances"])
+
+    def xcom(self, run_id: str, task_id: str) -> Any:
+        """What a task returned; None until it has returned anything."""
+        answer = self._found(f"{_run_path(run_id)}/taskInstances/{task_id}/xcomEntries/return_value")
+        return answer["value"] if answer else None
+
+    def stop(self, run_id: str, note: str) -> None:
+        """Mark a run as failed: its running tasks are stopped, its clean-up still runs."""
+        self._call("PATCH", _run_path(run_id), json={"state": "failed", "note": note})
+
+    def clear(self, run_id: str, tasks: list[str | tuple[str, int]]) -> None:
+        """Run these tasks, and all that follow them, again."""
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "task_ids": tasks,
+            "only_failed": False,
+            "include_downstream": True,
+            "reset_dag_runs": True,
+        }
+        self._call("POST", f"dags/{RESTORE_DAG_ID}/clearTaskInstances", json=body)
+
+    def create_backfill(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Start a backfill of `detect_calibrations`; returns it as Airflow describes it."""
+        answer = self._call("POST", "backfills", json={"dag_id": DETECTION_DAG_ID, **body})
+        return dict(answer.json())
+
+    def dag(self, dag_id: str) -> dict[str, Any] | None:
+        return self._found(f"dags/{dag_id}")
+
+    def import_errors(self) -> list[str]:
+        """The DAG files that Airflow cannot read, each with the last line of the reason."""
+        errors = self._call("GET", "importErrors").json()["import_errors"]
+        return [f"{each['filename']}: {each['stack_trace'].strip().splitlines()[-1]}" for each in errors]
+
+    def health(self) -> dict[str, str]:
+        """How each component says that it fares; the answer's body counts, its status code is always 200."""
+        parts = self._call("GET", "monitor/health").json()
+        return {name: str(part["status"]) for name, part in parts.items() if part and part["status"]}
+
+    def _found(self, path: str) -> dict[str, Any] | None:
+        answer = self._call("GET", path, expected=(404,))
+        return None if answer.status_code == 404 else dict(answer.json())
+
+    def _call(self, method: str, path: str, expected: tuple[int, ...] = (), **kwargs: Any) -> httpx.Response:
+        """Call one route; a token that has run out is renewed once."""
+        answer = self._send(method, f"api/v2/{path}", headers=self._bearer(), **kwargs)
+        if answer.status_code == 401 and self._credentials.user:
+            self._token = ""
+            answer = self._send(method, f"api/v2/{path}", headers=self._bearer(), **kwargs)
+        if answer.is_success or answer.status_code in expected:
+            return answer
+        raise self._error(answer)
+
+    def _bearer(self) -> dict[str, str]:
+        if not self._token and self._credentials.user:
+            self._token = self._log_in()
+        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+
+    def _log_in(self) -> str:
+        body = {"username": self._credentials.user, "password": self._credentials.password}
+        answer = self._send("POST", "auth/token", json=body)
+        if not answer.is_success:
+            raise self._error(answer)
+        return str(answer.json()["access_token"])
+
+    def _send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, f"{self.url}/{path}", **kwargs)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NotAvailable(
+                f"Airflow at {self.url} does not answer: {error}.",
+                remedy="Start it, or tell where it is: ALMA_RESTORE_AIRFLOW_URL.",
+            ) from error
+
+    def _error(self, answer: httpx.Response) -> Exception:
+        detail = _detail(answer)
+        if answer.status_code >= 500 or answer.status_code == 429:
+            return NotAvailable(f"Airflow at {self.url} answers {answer.status_code}: {detail}", remedy="Try again.")
+        code, remedy = _REFUSALS.get(answer.status_code, ("bad_request", ""))
+        return Refused(f"Airflow at {self.url} refuses: {detail}", code=code, remedy=remedy)
+
+
+_LOG_IN = "Set ALMA_RESTORE_AIRFLOW_TOKEN, or ALMA_RESTORE_AIRFLOW_USER and ALMA_RESTORE_AIRFLOW_PASSWORD."
+
+_REFUSALS = {
+    401: ("not_logged_in", _LOG_IN),
+    403: ("not_allowed", "Ask an Airflow administrator for the permission."),
+    404: ("not_found", "`alma-restore doctor` tells whether the DAGs are there."),
+    409: ("conflict", ""),
+}
+
+
+def _run_path(run_id: str) -> str:
+    return f"dags/{RESTORE_DAG_ID}/dagRuns/{quote(run_id, safe='')}"
+
+
+def _detail(answer: httpx.Response) -> str:
+    """What Airflow says: FastAPI's `detail`, a sentence or a list of wrong fields."""
+    try:
+        detail = answer.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.status_code} {answer.reason_phrase}."
+    if isinstance(detail, list):
+        detail = "; ".join(f"{'.'.join(map(str, each.get('loc', ())))}: {each.get('msg')}" for each in detail)
+    return f"{str(detail).rstrip('.')}."
