@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -11,6 +14,19 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[1]
 CASA_SIDE = CHECKOUT / "include" / "casa_side"
+
+# Airflow reads its settings when it is first imported; no test may meet a user's own.
+AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="alma-restore-airflow-"))
+atexit.register(shutil.rmtree, AIRFLOW_HOME, ignore_errors=True)
+for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+    del os.environ[name]
+os.environ.update(
+    AIRFLOW_HOME=str(AIRFLOW_HOME),
+    AIRFLOW__CORE__DAGS_FOLDER=str(CHECKOUT / "dags"),
+    AIRFLOW__CORE__PLUGINS_FOLDER=str(AIRFLOW_HOME / "plugins"),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{AIRFLOW_HOME}/airflow.db",
+)
 
 sys.path.insert(0, str(CASA_SIDE))  # its modules import each other by plain name, as inside CASA's Python
 
@@ -31,15 +47,21 @@ def casa_python(restore_home: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def demo_archive(restore_home: Path, casa_python: Path) -> Path:
+def casa_environment(restore_home: Path, casa_python: Path) -> dict[str, str]:
+    """What to add to the environment of CASA's Python."""
+    from alma_restore.casa.casa_home import casa_home
+
+    return casa_home(restore_home / "test-casa-home", casa_python)
+
+
+@pytest.fixture(scope="session")
+def demo_archive(restore_home: Path, casa_python: Path, casa_environment: dict[str, str]) -> Path:
     """The demo's embedded archive, made by real CASA once and kept for the next session of tests.
 
     Tests read it; a test that writes works on a copy.
     """
-    from alma_restore.casa.casa_home import casa_home
     from alma_restore.demo.archive import make_archive
 
     archive = restore_home / "test-archive"
-    environment = casa_home(restore_home / "test-casa-home", casa_python)
-    make_archive(archive, casa_python, environment, cores=2, now=datetime.now(timezone.utc), progress=print)
+    make_archive(archive, casa_python, casa_environment, cores=2, now=datetime.now(timezone.utc), progress=print)
     return archive

@@ -1,4 +1,4 @@
-"""Makes embedded archives (docs/embedded-archive.md): the demo's, and bigger or smaller ones for benchmarks and tests."""
+"""Makes embedded archives (docs/embedded-archive.md): the demo's, and others of any size for benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -143,10 +143,13 @@ def _calibrate(
     folder: Path, mouss: Sequence[DemoMous], casa_python: Path, environment: Mapping[str, str], cores: int
 ) -> Files:
     """Run the generator in CASA's Python for the restorable MOUSs."""
+    restorable = [mous for mous in mouss if mous.restorable]
+    if not restorable:
+        return {}
     specs = folder / "specs"
     specs.mkdir()
-    for number, mous in enumerate(each for each in mouss if each.restorable):
-        (specs / f"{number}.json").write_text(json.dumps(_spec(mous)))
+    for mous in restorable:
+        (specs / f"{mous.uid.sanitised}.json").write_text(json.dumps(_spec(mous)))
     log, products = specs / "log", specs / "products"
     command = [casa_python, _GENERATOR, "--archive", folder, "--products", products, "--cores", str(cores)]
     with log.open("wb") as output:
