@@ -68,6 +68,18 @@ def expected_rows(asdm: Path) -> dict[int, ExpectedRows]:
     return {scan: ExpectedRows(rows[scan], scan not in inexact, tuple(binaries[scan])) for scan in rows}
 
 
+def unreadable_tables(asdm: Path) -> list[str]:
+    """The XML tables that are not well-formed: what to name when reading them has killed CASA."""
+    damaged = []
+    for path in sorted(asdm.glob("*.xml")):
+        try:
+            for _, element in ElementTree.iterparse(path):
+                element.clear()
+        except (OSError, ElementTree.ParseError):
+            damaged.append(path.name)
+    return damaged
+
+
 def _baselines(antennas: int, correlation_mode: str) -> int:
     cross = antennas * (antennas - 1) // 2
     return {"CROSS_ONLY": cross, "AUTO_ONLY": antennas}.get(correlation_mode, cross + antennas)

@@ -40,6 +40,9 @@ def read(path: Path) -> tuple[ApplyCall, ...]:
     try:
         lines = [line for line in path.read_text().splitlines() if line.startswith("applycal(")]
         calls = tuple(_call(_arguments(line)) for line in lines)
+    except FileNotFoundError as error:
+        message = f"{path.name}, which the manifest names, is not in {path.parent.name}/."
+        raise RestoreFailed("corrupt", path.name, message) from error
     except (OSError, SyntaxError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RestoreFailed("corrupt", path.name, f"{path.name} cannot be read: {error}.") from error
     if not calls:

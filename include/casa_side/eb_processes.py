@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import asdm_rows
 import casa_log
 from plan import EbJob
 from signs import RestoreFailed
@@ -99,19 +100,22 @@ def _failure(job: EbJob, exit_code: int, said: _Said) -> RestoreFailed | None:
     """Why this process ended; None if it did its work."""
     if exit_code == 0 or said.failure:
         return said.failure
-    reading = said.step.startswith(_READING_RAW_DATA)
-    damage = casa_log.damage(Path(f"casa-{job.eb}.log")) or said.reason
-    if exit_code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS):
-        how = f"CASA crashed ({signal.Signals(-exit_code).name}) in {said.step} of {job.eb}"
-    elif exit_code < 0:
-        how = f"CASA was killed ({signal.Signals(-exit_code).name}) in {said.step} of {job.eb}"
-        return RestoreFailed("casa_failed", job.eb, f"{how}: is there enough memory for {job.eb}?")
-    else:
-        how = f"CASA failed in {said.step} of {job.eb}"
-    if reading:
-        told = f" ({damage})" if damage else " (CASA does not say which table)"
-        return RestoreFailed("corrupt", job.eb, f"{how}: the raw data are damaged{told}. Fetch them again.")
-    return RestoreFailed("casa_failed", job.eb, f"{how}: {said.reason or 'it gives no reason'}.")
+    if exit_code == -signal.SIGKILL:
+        return RestoreFailed(
+            "casa_failed", job.eb, f"CASA was killed in {said.step} of {job.eb}: did the machine run out of memory?"
+        )
+    how = f"CASA crashed ({signal.Signals(-exit_code).name})" if exit_code < 0 else "CASA failed"
+    if said.step.startswith(_READING_RAW_DATA):
+        why = f"the raw data are damaged ({_damage(job) or said.reason or 'CASA does not say which table'})"
+        return RestoreFailed("corrupt", job.eb, f"{how} in {said.step} of {job.eb}: {why}. Fetch them again.")
+    return RestoreFailed(
+        "casa_failed", job.eb, f"{how} in {said.step} of {job.eb}: {said.reason or 'no reason given'}."
+    )
+
+
+def _damage(job: EbJob) -> str:
+    told = casa_log.damage(Path(f"casa-{job.eb}.log"))
+    return told or ", ".join(f"{table} is not well-formed" for table in asdm_rows.unreadable_tables(Path(job.asdm)))
 
 
 def _join_command_logs(jobs: Sequence[EbJob]) -> None:

@@ -103,6 +103,9 @@ def make_plan(request: Request, working: Path) -> Plan:
     _check_intents(calls)
     polarization = any(".hifa_polcal." in table for call in calls for table in call.tables)
     tar_files = dict.fromkeys(manifest.caltables_of(block.session) for block in request.execution_blocks)
+    for name in [*tar_files, *(found.flagversions for found in filed.values())]:
+        if not (products / name).is_file():
+            raise RestoreFailed("corrupt", name, f"{name}, which the manifest names, is not in {products.name}/.")
     return Plan(
         manifest=manifest,
         working=working,

@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ import calapply_reader
 import casa_log
 import tar_products
 from intents import casa_intents
+from ms_reader import column, opened
 from signs import RestoreFailed
 
 # Written into the MS by the pipeline's import, and read there by its later stages.
@@ -113,16 +115,8 @@ class EbRestore:
         return sum(found.values())
 
     def _rows_by_scan(self) -> dict[int, int]:
-        import numpy
-        from casatools import table
-
-        main = table()
-        main.open(self.ms)
-        try:
-            scans, rows = numpy.unique(main.getcol("SCAN_NUMBER"), return_counts=True)
-        finally:
-            main.close()
-        return dict(zip(scans.tolist(), rows.tolist(), strict=True))
+        with opened(self.ms) as main:
+            return Counter(main.getcol("SCAN_NUMBER").tolist())
 
     def _restore_flags(self) -> None:
         shutil.rmtree(f"{self.ms}.flagversions", ignore_errors=True)
@@ -131,39 +125,48 @@ class EbRestore:
             raise RestoreFailed(
                 "corrupt", self.eb, f"{self._flagversions.name} holds no flags.Pipeline_Final of {self.ms}."
             )
-        self._call("flagmanager", vis=self.ms, mode="restore", versionname="Pipeline_Final")
+        try:
+            self._call("flagmanager", vis=self.ms, mode="restore", versionname="Pipeline_Final")
+        except RuntimeError as error:
+            sentence = (
+                f"The flags in {self._flagversions.name} cannot be restored: {casa_log.severe(self.log) or error}."
+            )
+            raise RestoreFailed("corrupt", self.eb, sentence) from error
 
     def _apply(self, call: calapply_reader.ApplyCall) -> None:
-        intent = casa_intents(call.intents, self._obs_modes())
+        intent = casa_intents(call.intents, column(f"{self.ms}/STATE", "OBS_MODE"))
         if not intent:
             _say(f"{self.ms} has no data of {','.join(call.intents)}: left out")
             return
-        self._call(
-            "applycal",
-            vis=self.ms,
-            field=call.field,
-            spw=call.spw,
-            intent=intent,
-            antenna="*&*",
-            gaintable=list(call.tables),
-            gainfield=list(call.gainfield),
-            spwmap=list(call.spwmap),
-            interp=list(call.interp),
-            calwt=list(call.calwt),
-            parang=self._parang,
-            applymode="calflagstrict",
-            flagbackup=False,
-        )
-
-    def _obs_modes(self) -> list[str]:
-        from casatools import table
-
-        states = table()
-        states.open(f"{self.ms}/STATE")
         try:
-            return [str(mode) for mode in states.getcol("OBS_MODE")]
-        finally:
-            states.close()
+            self._call(
+                "applycal",
+                vis=self.ms,
+                field=call.field,
+                spw=call.spw,
+                intent=intent,
+                antenna="*&*",
+                gaintable=list(call.tables),
+                gainfield=list(call.gainfield),
+                spwmap=list(call.spwmap),
+                interp=list(call.interp),
+                calwt=list(call.calwt),
+                parang=self._parang,
+                applymode="calflagstrict",
+                flagbackup=False,
+            )
+        except RuntimeError as error:
+            for table in call.tables:  # applycal does not say which table it could not use
+                _check_readable(table)
+            raise RuntimeError(casa_log.severe(self.log) or str(error)) from error
+
+
+def _check_readable(caltable: str) -> None:
+    try:
+        with opened(caltable) as one:
+            one.getcol("CPARAM" if "CPARAM" in one.colnames() else "FPARAM")
+    except RuntimeError as error:
+        raise RestoreFailed("corrupt", caltable, f"The calibration table {caltable} is damaged: {error}.") from error
 
 
 @contextmanager

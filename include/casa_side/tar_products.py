@@ -14,15 +14,13 @@ def unpack(archive: Path, into: Path) -> None:
     """Unpack folders and plain files, which all must land below `into` and replace nothing there.
 
     Raises:
-        RestoreFailed: the file is missing, truncated, or no tar file; or it holds a link, an absolute path or `..`.
+        RestoreFailed: the file is truncated, or no tar file; or it holds a link, an absolute path or `..`.
     """
     try:
         with tarfile.open(archive, "r:gz") as tar:
             tar.extraction_filter = getattr(tarfile, "data_filter", None)
             for member in _harmless(tar, archive.name):
                 tar.extract(member, into)
-    except FileNotFoundError as error:
-        raise RestoreFailed("corrupt", archive.name, f"{archive.name} is not in {archive.parent.name}/.") from error
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise RestoreFailed("corrupt", archive.name, f"{archive.name} cannot be unpacked: {error}.") from error
 

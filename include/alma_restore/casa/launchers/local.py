@@ -39,7 +39,7 @@ class LocalLauncher:
             Misconfigured: it cannot be started here.
         """
         job.folder.mkdir(parents=True, exist_ok=True)
-        command = ["/bin/sh", _RUN_JOB, job.folder, str(job.niceness), *job.argv]
+        command = ["/bin/sh", str(_RUN_JOB), str(job.folder), str(job.niceness), *job.argv]
         environment = {**job.env, _MARK: str(job.folder)}
         try:
             started = run(

@@ -1,0 +1,61 @@
+"""The attempts at one restore's CASA run: a folder each below Logs/, and a note of the one that counts."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from alma_restore.casa.launchers.base import Handle
+from alma_restore.workspace import Workspace, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One CASA run of a workspace.
+
+    Attributes:
+        number: counts from 1.
+        key: tells what is run; another PPR or another CASA has another key.
+        handle: the job; its `job_id` is empty until the launcher has started it.
+    """
+
+    number: int
+    key: str
+    handle: Handle
+
+    @property
+    def log(self) -> Path:
+        return Path(self.handle.folder) / "log"
+
+
+def latest(workspace: Workspace) -> Attempt | None:
+    """The attempt that counts, if there has been one."""
+    try:
+        noted = json.loads(_note(workspace).read_text())
+    except FileNotFoundError:
+        return None
+    return Attempt(noted["number"], noted["key"], Handle(**noted["handle"]))
+
+
+def note(workspace: Workspace, attempt: Attempt) -> None:
+    write_json(_note(workspace), asdict(attempt))
+
+
+def folder(workspace: Workspace, number: int) -> Path:
+    return workspace.logs / f"attempt-{number}"
+
+
+@contextmanager
+def alone(workspace: Workspace) -> Iterator[None]:
+    """Wait until no other task looks for, or starts, a run in this workspace."""
+    with (workspace.logs / "job.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _note(workspace: Workspace) -> Path:
+    return workspace.logs / "job.json"

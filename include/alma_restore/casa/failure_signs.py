@@ -1,0 +1,155 @@
+"""How CASA tells that a restore failed: the lines to look for, and what each means."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from alma_restore.errors import CasaFailed, Corrupt, Inconsistent, Misconfigured, Refused, RestoreError
+
+_FETCH_AGAIN = "Fetch it again; if it stays so, ask the archive to restore it from its copy."
+_ASK_ARCHIVE = "Ask the archive which of the two is right."
+_OUR_FAULT = "This is a fault of this software: report it with the PPR."
+
+
+@dataclass(frozen=True, slots=True)
+class FailureSign:
+    """A line in the log of the ALMA pipeline, and the error it stands for.
+
+    Attributes:
+        pattern: its first group stands as `{0}` in the sentence.
+        decisive: a failure even where CASA ends with exit code 0; else it only explains a failure.
+    """
+
+    pattern: re.Pattern[str]
+    error: type[RestoreError]
+    sentence: str
+    remedy: str
+    decisive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a line says went wrong.
+
+    Attributes:
+        rank: how telling it is; 0 is the most telling.
+    """
+
+    rank: int
+    error: RestoreError
+    decisive: bool
+
+
+def _sign(
+    pattern: str, error: type[RestoreError], sentence: str, remedy: str, *, decisive: bool = False
+) -> FailureSign:
+    return FailureSign(re.compile(pattern), error, sentence, remedy, decisive)
+
+
+# Most telling first: a restore that fails leaves several of these lines. Source: DOMAIN sections 9 and 12, and the text
+# of the exceptions that the pipeline lets through.
+PIPELINE_SIGNS = (
+    _sign(
+        r"No such file or directory: '.*/([^/']+\.(?:caltables|flagversions)\.tgz|[^/']+\.calapply\.txt)'",
+        Corrupt,
+        "The calibration product {0} is not where the pipeline looks for it.",
+        _FETCH_AGAIN,
+    ),
+    _sign(
+        r"((?:EOFError: Compressed file ended|(?:tarfile\.)?ReadError: |zlib\.error: |BadGzipFile: ).*)",
+        Corrupt,
+        "A calibration product is damaged: {0}.",
+        _FETCH_AGAIN,
+    ),
+    _sign(
+        r"KeyError: 'default'",
+        Inconsistent,
+        "A session of the PPR is not in the pipeline manifest.",
+        _ASK_ARCHIVE,
+    ),
+    _sign(
+        r"KeyError: '(uid___A[\w]+?)\.ms'",
+        Inconsistent,
+        "{0} is not in the pipeline manifest: it was not calibrated.",
+        _ASK_ARCHIVE,
+    ),
+    _sign(
+        r"'NoneType' object has no attribute 'get_ous'",
+        Corrupt,
+        "The pipeline found no manifest in rawdata/ or products/.",
+        _FETCH_AGAIN,
+    ),
+    _sign(
+        r"([\w.:/-]+\.tbl)\b.*(?:does not exist|not found|No such file)",
+        Corrupt,
+        "The calibration table {0} is missing or incomplete.",
+        _FETCH_AGAIN,
+    ),
+    _sign(
+        r"(?:Restore of flag version|Application of final flags) failed for (\S+)",
+        Corrupt,
+        "The archived flags of {0} cannot be restored.",
+        _FETCH_AGAIN,
+    ),
+    _sign(
+        r"Error processing (uid___A\w+?)(?:\.ms)?\b",
+        Corrupt,
+        "The pipeline left out {0}: its raw data are absent or damaged.",
+        "Fetch the raw data of this execution block again.",
+        decisive=True,
+    ),
+    _sign(
+        r"(\w+)\(\) got an unexpected keyword argument '\w+'",
+        Misconfigured,
+        "This pipeline's {0} does not take the parameters of the PPR.",
+        "Choose another CASA version, or restore without these options.",
+    ),
+    _sign(
+        r"Unhandled error in executeppr while running pipeline task (\w+)",
+        CasaFailed,
+        "The pipeline task {0} failed.",
+        "See the end of the log.",
+        decisive=True,
+    ),
+    _sign(r"Empty ASDM list", CasaFailed, "The PPR lists no execution block.", _OUR_FAULT, decisive=True),
+    _sign(r"Empty commands list", CasaFailed, "The PPR lists no command.", _OUR_FAULT, decisive=True),
+    _sign(r"Undefined relative data path", CasaFailed, "The PPR has no RelativePath.", _OUR_FAULT, decisive=True),
+    _sign(r"ExpatError: (.*)", CasaFailed, "The PPR is not well-formed: {0}.", _OUR_FAULT),
+)
+
+_ANY_SIGN = re.compile("|".join(sign.pattern.pattern for sign in PIPELINE_SIGNS))
+
+# The one line our own engine ends with (include/casa_side/signs.py).
+_OWN_SIGN = re.compile(r"^FAILED (\w+) \S+: (.*)$")
+_OWN_KINDS: dict[str, type[RestoreError]] = {
+    "corrupt": Corrupt,
+    "inconsistent": Inconsistent,
+    "misconfigured": Misconfigured,
+    "casa_failed": CasaFailed,
+}
+
+_NOISE = re.compile(r"dUTC|TAI_UTC|Until the table is updated|times and coordinates derived from UTC")
+
+
+def read_line(line: str) -> Told | None:
+    """What one line of a log says went wrong; None: nothing."""
+    if own := _OWN_SIGN.match(line):
+        return Told(0, _own_error(*own.groups()), decisive=True)
+    if not _ANY_SIGN.search(line):
+        return None
+    for rank, sign in enumerate(PIPELINE_SIGNS, start=1):
+        if match := sign.pattern.search(line):
+            return Told(rank, sign.error(sign.sentence.format(*match.groups()), remedy=sign.remedy), sign.decisive)
+    return None
+
+
+def is_noise(line: str) -> bool:
+    """Blank, or one of the lines that CASA prints at priority SEVERE whenever its leap seconds are old."""
+    return not line.strip() or bool(_NOISE.search(line))
+
+
+def _own_error(kind: str, sentence: str) -> RestoreError:
+    if kind == "refused":
+        return Refused(sentence, code="engine_cannot")
+    return _OWN_KINDS.get(kind, CasaFailed)(sentence)

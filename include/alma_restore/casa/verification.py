@@ -1,0 +1,142 @@
+"""Look into every restored MeasurementSet: is it all there, calibrated, and flagged as the archive says?"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alma_restore.archive.asdm_structure import AsdmFacts
+from alma_restore.casa import job
+from alma_restore.casa.casa_home import CASA_SIDE
+from alma_restore.casa.installations import Installation
+from alma_restore.errors import CasaFailed
+from alma_restore.settings import VerificationSettings
+from alma_restore.uid import Uid
+from alma_restore.workspace import Workspace
+
+_ALWAYS_CALIBRATED = {"AMPLITUDE", "BANDPASS", "PHASE", "TARGET"}
+_SEE = "Nothing is delivered. See the log's end; then restore it again."
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationReport:
+    """What was found in the MeasurementSets of one restore.
+
+    Attributes:
+        figures: by execution block: rows, flagged fractions, amplitudes and phase scatter, as
+            include/casa_side/verify_ms.py tells them.
+        warnings: figures beyond their thresholds, in sentences.
+    """
+
+    figures: Mapping[Uid, Mapping[str, Any]]
+    warnings: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {str(uid): dict(figures) for uid, figures in self.figures.items()}
+
+
+def verify(
+    workspace: Workspace, installation: Installation, facts: Mapping[Uid, AsdmFacts], settings: VerificationSettings
+) -> VerificationReport:
+    """Hold each MeasurementSet against its raw data and against what a calibrated one looks like.
+
+    Args:
+        facts: what the raw data of each execution block hold.
+
+    Raises:
+        CasaFailed: one is missing, incomplete, not calibrated, or has lost flags; or a figure is beyond its threshold
+            and the settings call that a failure.
+
+    Source: contract 5 of the design, DOMAIN section 9.
+    """
+    missing = [uid for uid in facts if not _ms(workspace, uid).is_dir()]
+    if missing:
+        raise CasaFailed(f"There is no MeasurementSet of {', '.join(missing)}.", remedy=_SEE)
+    figures = _look(workspace, installation, list(facts))
+    for uid, found in figures.items():
+        if faults := list(_faults(found, facts[uid])):
+            raise CasaFailed(
+                f"The MeasurementSet of {uid} is not the calibrated one: {'; '.join(faults)}.", remedy=_SEE
+            )
+    warnings = tuple(f"{uid}: {text}" for uid, found in figures.items() for text in _violations(found, settings))
+    if warnings and settings.violation == "fail":
+        raise CasaFailed(
+            f"The restored data are beyond the thresholds: {'; '.join(warnings)}.",
+            remedy="Look at the data; verification.violation = 'warn' delivers such data with warnings.",
+        )
+    return VerificationReport(figures, warnings)
+
+
+def _faults(found: Mapping[str, Any], facts: AsdmFacts) -> Iterator[str]:
+    """What no restored MeasurementSet may show."""
+    if not found["corrected"]:
+        yield "it has no CORRECTED_DATA"
+    if found["missing_rows"]:
+        yield f"it lacks rows that the raw data have ({'; '.join(found['missing_rows'])})"
+    for name, wanted in (("scans", facts.scans), ("fields", facts.fields)):
+        if list(found[name]) != list(wanted):
+            yield f"its {name} are {found[name]}, those of the raw data {list(wanted)}"
+    for name in ("antennas", "spectral_windows"):
+        if found[name] != getattr(facts, name):
+            yield f"it has {found[name]} {name.replace('_', ' ')}, the raw data {getattr(facts, name)}"
+    for field in found["by_field"]:
+        yield from _faults_of_field(field)
+    if found["corrected"] and all(field["flagged"] == 1 for field in found["by_field"]):
+        yield "all of it is flagged"
+
+
+def _faults_of_field(field: Mapping[str, Any]) -> Iterator[str]:
+    if field["not_finite"]:
+        yield f"{field['not_finite']} unflagged samples of {field['name']} are not finite"
+    if field["lost_flags"]:
+        yield f"{field['lost_flags']} samples of {field['name']} have lost their archived flags"
+    if not _ALWAYS_CALIBRATED.isdisjoint(field["intents"]) and field["flagged"] < 1 and not field["changed"]:
+        yield f"CORRECTED_DATA of {field['name']} is DATA, unchanged"
+
+
+def _violations(found: Mapping[str, Any], settings: VerificationSettings) -> Iterator[str]:
+    """Figures that an astronomer would look at twice."""
+    for field in found["by_field"]:
+        if field["intents"] and field["flagged"] > settings.max_flagged:
+            yield f"{field['flagged']:.0%} of {field['name']} is flagged (threshold {settings.max_flagged:.0%})"
+        for spw, quality in field["spectral_windows"].items():
+            scatter = quality["phase_scatter_deg"]
+            if scatter is not None and scatter > settings.max_phase_scatter_deg:
+                yield (
+                    f"the phase of calibrator {field['name']} in window {spw} scatters by {scatter:.0f} degrees"
+                    f" (threshold {settings.max_phase_scatter_deg:.0f})"
+                )
+
+
+def _look(workspace: Workspace, installation: Installation, uids: list[Uid]) -> dict[Uid, Any]:
+    """Let CASA's own Python read the MeasurementSets."""
+    result = workspace.logs / "verification.json"
+    result.unlink(missing_ok=True)
+    asked = [{"ms": str(_ms(workspace, uid)), "asdm": str(workspace.rawdata / uid.sanitised)} for uid in uids]
+    log = workspace.logs / "verification.log"
+    with log.open("w") as output:
+        ended = subprocess.run(
+            [str(installation.python), str(CASA_SIDE / "verify_ms.py"), str(result)],
+            env=job.environment(installation, workspace),
+            input=json.dumps(asked),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=workspace.logs,
+        )
+    if ended.returncode != 0 or not result.is_file():
+        raise CasaFailed(
+            f"The MeasurementSets could not be read: CASA's Python ended with exit code {ended.returncode}.",
+            remedy="See the log's end.",
+            log_tail="\n".join(log.read_text(errors="replace").splitlines()[-30:]),
+        )
+    found = json.loads(result.read_text())
+    return {uid: found[one["ms"]] for uid, one in zip(uids, asked, strict=True)}
+
+
+def _ms(workspace: Workspace, uid: Uid) -> Path:
+    return workspace.working / f"{uid.sanitised}.ms"
