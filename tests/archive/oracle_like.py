@@ -2,7 +2,8 @@
 
 No Oracle server can be installed for tests. What this stands for is checked against the driver itself: whatever we call
 or set must exist on its classes and fit its signatures. Binds must be named in the statement and given, both; '' comes
-back as NULL, times as datetimes without a zone, chosen columns as LOBs; column names are in upper case.
+back as NULL, times as datetimes without a zone, chosen columns as LOBs; column names are in upper case; a time is
+bound as DATE, cut to its second, unless the cursor was told otherwise.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 import oracledb
+
 from alma_restore.archive import embedded
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?")
@@ -46,6 +48,12 @@ class OracleLikeCursor(_LikeTheDriver):
         self._cursor = connection._sqlite.cursor()
         self.arraysize = oracledb.defaults.arraysize
         self.prefetchrows = oracledb.defaults.prefetchrows
+        self._timestamps = ()
+
+    def setinputsizes(self, **types):
+        assert types, "nothing to set"
+        assert set(types.values()) == {oracledb.DB_TYPE_TIMESTAMP}
+        self._timestamps = tuple(types)
 
     def execute(self, *arguments, **keywords):
         called = inspect.signature(oracledb.Cursor.execute).bind(self, *arguments, **keywords).arguments
@@ -54,8 +62,12 @@ class OracleLikeCursor(_LikeTheDriver):
         self._connection._asked.append((statement, binds, self.arraysize, self.prefetchrows))
         if self._connection._fault:
             raise self._connection._fault
-        self._cursor.execute(statement, binds)
+        self._cursor.execute(statement, {name: self._bound(name, value) for name, value in binds.items()})
         return self
+
+    def _bound(self, name, value):
+        cut_to_date = isinstance(value, datetime) and name not in self._timestamps
+        return value.replace(microsecond=0) if cut_to_date else value
 
     @property
     def description(self):

@@ -7,6 +7,9 @@ from contextlib import closing
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from made_mous import DELIVERED, change, eb_uid, execution, mous, mous_uid, sched_block, spell, write
+from oracle_like import oracle_like
+
 from alma_restore.archive import embedded
 from alma_restore.archive.metadata import Metadata
 from alma_restore.archive.queries import KEYS_AT_ONCE
@@ -14,8 +17,6 @@ from alma_restore.archive.records import ExecutionBlock, ProductFile
 from alma_restore.demo.metadata import write_mous
 from alma_restore.errors import Corrupt, Inconsistent, Misconfigured, NotAvailable, Refused
 from alma_restore.uid import Uid
-from made_mous import DELIVERED, change, eb_uid, execution, mous, mous_uid, sched_block, spell, write
-from oracle_like import oracle_like
 
 DAY = timedelta(days=1)
 
@@ -169,6 +170,16 @@ def test_a_window_holds_its_start_and_not_its_end(made):
     times = [DELIVERED - second, DELIVERED, DELIVERED + DAY - second, DELIVERED + DAY]
     metadata = made(*(mous(number, delivered_at=(time,)) for number, time in enumerate(times)))
     assert uids(metadata.calibrated_between(DELIVERED, DELIVERED + DAY)) == [mous_uid(1), mous_uid(2)]
+
+
+def test_a_window_is_exact_to_the_microsecond(made):
+    tick = timedelta(microseconds=1)
+    edge = DELIVERED + timedelta(microseconds=500_000)
+    metadata = made(
+        *(mous(number, delivered_at=(time,)) for number, time in enumerate([edge - tick, edge, edge + tick]))
+    )
+    assert uids(metadata.calibrated_between(edge, edge + tick)) == [mous_uid(1)]
+    assert uids(metadata.calibrated_between(edge - DAY, edge)) == [mous_uid(0)]
 
 
 def test_a_window_takes_times_of_any_zone_and_none_counts_as_utc(made):

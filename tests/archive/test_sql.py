@@ -4,13 +4,15 @@ import re
 from contextlib import closing
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 import pytest
 import sqlglot
-from alma_restore.archive import embedded
-from alma_restore.archive.queries import Queries
 from made_mous import mous, write
 from sqlglot import exp
+
+from alma_restore.archive import embedded
+from alma_restore.archive.queries import Queries
 
 SQL = {
     file.name.removesuffix(".sql"): file.read_text()
@@ -156,3 +158,12 @@ def test_more_than_a_thousand_keys_are_asked_in_several_lists(name, tmp_path):
     with closing(embedded.connect(archive)) as connection:
         assert len(list(Queries(connection).rows_of(name, keys))) in (1, 3)
         assert list(Queries(connection).rows_of(name, [])) == []
+
+
+def test_the_operators_guide_names_every_table_and_every_key():
+    guide = (Path(__file__).parents[2] / "docs" / "oracle.md").read_text()
+    trees = [sqlglot.parse_one(sql, read="oracle") for sql in SQL.values()]
+    asked = {table.name for tree in trees for table in tree.find_all(exp.Table)}
+    assert set(re.findall(r"GRANT SELECT ON ALMA\.(\w+) ", guide)) == asked
+    keys = {node.this.name for tree in trees for kind in (exp.In, exp.GTE) for node in tree.find_all(kind)}
+    assert set(re.findall(r'`"?(\w+)"?`', guide)) >= asked | keys

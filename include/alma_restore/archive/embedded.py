@@ -31,12 +31,12 @@ class _Connection(sqlite3.Connection):
 def connect(metadata_sqlite: Path) -> sqlite3.Connection:
     """Open the metadata database of an embedded archive to read.
 
-    LIKE is case-sensitive, as in Oracle.
+    LIKE is case-sensitive, as in Oracle. Threads may hand the connection on to each other, as Oracle's driver allows.
 
     Raises:
         NotAvailable: the file is not there, or is no database.
     """
-    connection = sqlite3.connect(":memory:", uri=True, timeout=60, factory=_Connection)
+    connection = sqlite3.connect(":memory:", uri=True, timeout=60, factory=_Connection, check_same_thread=False)
     try:
         connection.execute("ATTACH DATABASE ? AS ALMA", (f"{metadata_sqlite.absolute().as_uri()}?mode=ro",))
         connection.execute("SELECT COUNT(*) FROM ALMA.sqlite_master")
