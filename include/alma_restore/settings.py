@@ -142,11 +142,13 @@ class DeliverySettings(_Section):
     Attributes:
         root: default folder of deliveries.
         allowed_roots: folders below which a requester may ask for delivery; the root is always allowed.
+        sftp_roots: `sftp://<connection>/<folder>` URLs below which a requester may ask for delivery.
         keep_days: how long a delivery is kept.
     """
 
     root: Path | None = None
     allowed_roots: tuple[Path, ...] = ()
+    sftp_roots: tuple[str, ...] = ()
     keep_days: float = 21.0
 
 
