@@ -82,8 +82,10 @@ def _below(folder: Path, name: str, inside: Path) -> dict[str, Path]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for parent, _, names in os.walk(folder):
-        yield from (Path(parent) / name for name in names)
+    """Every file below a folder, and every link to a folder: those are not walked into."""
+    for parent, folders, names in os.walk(folder):
+        links = (name for name in folders if (Path(parent) / name).is_symlink())
+        yield from (Path(parent) / name for name in (*names, *links))
 
 
 def _resolved(path: Path, inside: Path) -> Path:
