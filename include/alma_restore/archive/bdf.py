@@ -17,8 +17,14 @@ _XML_BYTES = 4 * 1024 * 1024
 _HEADER_LINES = 12
 _VALUE_BYTES = {"actualDurations": 8, "actualTimes": 8, "autoData": 4, "flags": 4, "zeroLags": 4}
 _CROSS_VALUE_BYTES = {"INT16_TYPE": 2, "INT32_TYPE": 4, "FLOAT32_TYPE": 4}
+_WORDS = {
+    "correlationMode": ("CROSS_ONLY", "AUTO_ONLY", "CROSS_AND_AUTO"),
+    "processorType": ("CORRELATOR", "RADIOMETER", "SPECTROMETER"),
+    "spectralResolution": ("FULL_RESOLUTION", "CHANNEL_AVERAGE", "BASEBAND_WIDE"),
+}
 _NEEDED = frozenset({"autoData", "crossData"})
 _BOUNDARY = re.compile(rb'boundary\s*=\s*(?:"([^"\n]+)"|([^\s;]+))', re.IGNORECASE)
+_FIELD = re.compile(rb"[A-Za-z-]+\s*:|\s")
 _PART = re.compile(rb"([A-Za-z]+)\.bin[ \t]*$", re.MULTILINE)
 
 
@@ -87,6 +93,7 @@ class _Reader:
         self._next(outer)
         self._header()
         header = self._xml(outer, "sdmDataHeader")
+        self._check_words(header)
         sizes = {
             guarded_xml.local_name(part): self._number(part.get("size"))
             for part in header.iterfind("{*}dataStruct/*[@size]")
@@ -104,6 +111,14 @@ class _Reader:
             subsets=subsets,
             times=None if times is None else self._number(times),
         )
+
+    def _check_words(self, header: etree._Element) -> None:
+        if header.get("byteOrder") not in ("Little_Endian", "Big_Endian"):
+            raise self._damaged("has numbers of unknown byte order")
+        for element in header.iterfind("*"):
+            allowed = _WORDS.get(guarded_xml.local_name(element))
+            if allowed and (element.text or "").strip() not in allowed:
+                raise self._damaged(f"has a {guarded_xml.local_name(element)} {element.text!r}")
 
     def _subset(self, sizes: dict[str, int]) -> None:
         """One data subset: a header that names its binary parts, then those parts."""
@@ -164,6 +179,8 @@ class _Reader:
             line = self._line()
             if not line:
                 return lines
+            if not _FIELD.match(line):
+                break
             lines += line + b"\n"
         raise self._damaged("has a header without an end")
 
@@ -187,7 +204,7 @@ class _Reader:
             raise self._damaged("ends too early")
         line = self._data[self._at : end]
         self._at = end + 1
-        return line.rstrip()
+        return line.rstrip(b" \r")
 
     def _skip(self, count: int) -> None:
         """Step over the numbers of a part and the line end behind them."""
