@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from alma_restore.errors import Corrupt
 from alma_restore.guarded_xml import iterate, local_name, parse
 

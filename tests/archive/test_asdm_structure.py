@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from alma_restore.archive import bdf
 from alma_restore.archive.asdm import check_asdm
 from alma_restore.errors import Corrupt

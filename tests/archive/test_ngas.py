@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+
 from alma_restore.archive import part_file
 from alma_restore.archive.ngas import NgasClient, NgasNode
 from alma_restore.archive.records import ProductFile

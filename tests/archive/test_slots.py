@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from alma_restore.archive.slots import hold_alone, slot
 from alma_restore.errors import Misconfigured
 

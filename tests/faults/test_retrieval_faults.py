@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from alma_restore.archive.ngas import NgasClient, NgasNode
 from alma_restore.archive.records import ProductFile
 from alma_restore.demo import ngas_faults
