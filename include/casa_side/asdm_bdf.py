@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from asdm_folder import nanoseconds
 
 _BUFFER_BYTES = 1 << 20

@@ -36,7 +36,8 @@ def make_block(mous: MousSpec, block: BlockSpec, archive: Path, folder: Path) ->
         return None
     folder.mkdir()
     os.chdir(folder)
-    # The first import of CASA in this process: it keeps its log in the current folder.
+    # CASA is imported here, not above: it keeps its log in the folder that is current then.
+    import lean_casatasks  # noqa: F401 - makes `from casatasks import` quick
     from ms_snapshot import save
     from toy_calibration import calibrate
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from ms_snapshot import columns
 
 DECISIVE = frozenset({"CORRECTED_DATA", "FLAG", "WEIGHT"})

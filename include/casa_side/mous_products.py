@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from block_products import MadeBlock
 from mous_documents import manifest, pipeline_request
 from mous_spec import MousSpec

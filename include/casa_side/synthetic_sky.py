@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from asdm_bdf import Integration
 from asdm_writer import write_asdm
 from observation import Antenna, Identity, Observation, OnlineFlag, Scan, Source, Window, mjd_seconds

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lean_casatasks  # noqa: F401  before casatasks: imports only the tasks named here
 from casatasks import applycal, bandpass, flagdata, flagmanager, fluxscale, gaincal, importasdm, setjy
+
 from observation import Observation
 from synthetic_sky import BANDPASS, PHASE, SOURCES, TARGET
 
@@ -141,21 +141,13 @@ class _Solver:
     def solve(self) -> Calibration:
         setjy(vis=self._vis, field=str(BANDPASS), standard="manual", usescratch=False, **_FLUX_DENSITY_JY)
         phase_up = self._gains("hifa_bandpass.s15_2", "solintint.gpcal", [], fields=[BANDPASS], solint="int")
-        bandpass_table = self._bandpass(phase_up)
-        flux = self._scale_flux(bandpass_table)
-        offsets = self._gains("hifa_spwphaseup.s17_3", "solintinf.gpcal", [bandpass_table], fields=[BANDPASS])
-        on_bandpass = [bandpass_table, offsets]
+        spectrum = self._bandpass(phase_up)
+        offsets = self._gains("hifa_spwphaseup.s17_3", "solintinf.gpcal", [spectrum], fields=[BANDPASS])
+        on_bandpass = [spectrum, offsets]
         combined = self._gains("hifa_timegaincal.s20_2", "solintint.gpcal", on_bandpass, solint="int", combine="spw")
-        slow = self._gains("hifa_timegaincal.s20_4", "solintinf.gpcal", [bandpass_table])
-        amplitudes = self._gains(
-            "hifa_timegaincal.s20_8",
-            "solintinf.gacal",
-            [bandpass_table, offsets, combined],
-            calmode="a",
-            gaintype="T",
-            spwmap=[[], [], [0] * self._windows],
-        )
-        return Calibration(tuple(self._applications(bandpass_table, offsets, combined, slow, amplitudes)), flux)
+        slow = self._gains("hifa_timegaincal.s20_4", "solintinf.gpcal", [spectrum])
+        amplitudes, flux = self._scaled_amplitudes([spectrum, offsets, combined])
+        return Calibration(tuple(self._applications(spectrum, offsets, combined, slow, amplitudes)), flux)
 
     def _name(self, task: str, kind: str) -> str:
         windows = "_".join(str(number) for number in range(self._windows))
@@ -194,41 +186,31 @@ class _Solver:
         )
         return table
 
-    def _scale_flux(self, bandpass_table: str) -> tuple[float, ...]:
-        """Derive the phase calibrator's flux density from the bandpass calibrator's, and set it as the model."""
-        gains = self._gains("hifa_gfluxscale.s18_6", "solintinf.gacal", [bandpass_table], calmode="ap")
-        scaled = fluxscale(
+    def _scaled_amplitudes(self, before: Sequence[str]) -> tuple[str, tuple[float, ...]]:
+        """Amplitudes on the bandpass calibrator's flux scale, and the phase calibrator's flux density on it."""
+        how: dict[str, Any] = {"calmode": "a", "gaintype": "T", "spwmap": [[], [], [0] * self._windows]}
+        unscaled = self._gains("hifa_gfluxscale.s18_6", "solintinf.gacal", before, **how)
+        scaled = self._name("hifa_timegaincal.s20_8", "solintinf.gacal")
+        found = fluxscale(
             vis=self._vis,
-            caltable=gains,
-            fluxtable=f"{self._vis}.flux.tbl",
+            caltable=unscaled,
+            fluxtable=scaled,
             reference=SOURCES[BANDPASS].name,
             transfer=SOURCES[PHASE].name,
-            incremental=True,
         )
-        flux = tuple(float(scaled[str(PHASE)][str(number)]["fluxd"][0]) for number in range(self._windows))
-        for number, jansky in enumerate(flux):
-            model = [jansky, 0, 0, 0]
-            setjy(
-                vis=self._vis,
-                field=str(PHASE),
-                spw=str(number),
-                standard="manual",
-                fluxdensity=model,
-                usescratch=False,
-            )
-        return flux
+        return scaled, tuple(float(found[str(PHASE)][str(number)]["fluxd"][0]) for number in range(self._windows))
 
     def _applications(
-        self, bandpass_table: str, offsets: str, combined: str, slow: str, amplitudes: str
+        self, spectrum: str, offsets: str, combined: str, slow: str, amplitudes: str
     ) -> list[Application]:
         """What calibrates what: calibrators take the combined phases, mapped to every window, the target slow ones."""
-        spectrum = AppliedTable(bandpass_table, calwt=True)
+        shape = AppliedTable(spectrum, calwt=True)
         offset = AppliedTable(offsets, interp="nearest,linear")
         first_window = (0,) * self._windows
 
         def calibrator(source: int, *intents: str) -> Application:
             phases = AppliedTable(combined, gainfield=str(source), spwmap=first_window, interp="linearPD,linear")
-            return self._application(source, intents, spectrum, offset, phases, amplitude(source))
+            return self._application(source, intents, shape, offset, phases, amplitude(source))
 
         def amplitude(source: int) -> AppliedTable:
             return AppliedTable(amplitudes, gainfield=str(source))
@@ -237,7 +219,7 @@ class _Solver:
         return [
             calibrator(BANDPASS, "AMPLITUDE", "BANDPASS"),
             calibrator(PHASE, "PHASE"),
-            self._application(TARGET, ("TARGET",), spectrum, slow_phases, amplitude(PHASE)),
+            self._application(TARGET, ("TARGET",), shape, slow_phases, amplitude(PHASE)),
         ]
 
     def _application(self, source: int, intents: tuple[str, ...], *tables: AppliedTable) -> Application:
