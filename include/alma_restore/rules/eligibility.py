@@ -54,7 +54,7 @@ def is_manual_script(file: ProductFile) -> bool:
 
     The archive's own test is `NGAS_FILE_ID LIKE '%scriptFor%Cal%'`, case-sensitive as in Oracle.
     """
-    return file.file_class == "script" and re.search("scriptFor.*Cal", file.file_id, re.DOTALL) is not None
+    return file.file_class == "script" and re.search("scriptFor.*Cal", file.file_id) is not None
 
 
 def is_manifest(file: ProductFile) -> bool:
