@@ -85,10 +85,12 @@ def extract(path: Path, into: Path, limits: Limits = Limits()) -> tuple[str, ...
 def _opened(path: Path, limits: Limits) -> Iterator[tarfile.TarFile]:
     """The archive as a stream; behind its last member the rest is read too, for gzip's checksum."""
     try:
-        with _Guarded(path, limits) as unpacked:
-            with tarfile.open(fileobj=unpacked, mode="r|", bufsize=_BLOCK_BYTES) as archive:
-                yield archive
-            while rest := unpacked.read(_BLOCK_BYTES):
+        with (
+            _Guarded(path, limits) as unpacked,
+            tarfile.open(fileobj=unpacked, mode="r|", bufsize=_BLOCK_BYTES) as archive,
+        ):
+            yield archive
+            while archive.fileobj and (rest := archive.fileobj.read(_BLOCK_BYTES)):
                 if rest.strip(b"\0"):
                     raise _refused(path, "goes on after its end")
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, FileNotFoundError) as error:
