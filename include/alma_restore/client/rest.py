@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -64,17 +65,27 @@ class AirflowRest:
         """One run of `restore_mous`; None when there is none of this id."""
         return self._found(_run_path(run_id))
 
-    def runs(self, *, limit: int, conf_contains: str = "", states: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    def runs(
+        self, *, limit: int, conf_contains: str = "", states: tuple[str, ...] = (), since: datetime | None = None
+    ) -> list[dict[str, Any]]:
         """The newest runs of `restore_mous`."""
-        wanted = {"limit": limit, "order_by": "-id", "state": list(states)}
+        wanted: dict[str, Any] = {"limit": limit, "order_by": "-id", "state": list(states)}
         if conf_contains:
             wanted["conf_contains"] = conf_contains
+        if since:
+            wanted["run_after_gte"] = since.isoformat()
         answer = self._call("GET", f"dags/{RESTORE_DAG_ID}/dagRuns", params=wanted)
         return list(answer.json()["dag_runs"])
 
     def task_instances(self, run_id: str) -> list[dict[str, Any]]:
-        answer = self._call("GET", f"{_run_path(run_id)}/taskInstances", params={"limit": 1000})
-        return list(answer.json()["task_instances"])
+        """The task instances of a run, a hundred a page as Airflow gives them."""
+        found: list[dict[str, Any]] = []
+        while True:
+            wanted = {"limit": 100, "offset": len(found), "order_by": "id"}
+            page = self._call("GET", f"{_run_path(run_id)}/taskInstances", params=wanted).json()
+            found += page["task_instances"]
+            if not page["task_instances"] or len(found) >= page["total_entries"]:
+                return found
 
     def xcom(self, run_id: str, task_id: str) -> Any:
         """What a task returned; None until it has returned anything."""
@@ -111,9 +122,12 @@ class AirflowRest:
         return [f"{each['filename']}: {each['stack_trace'].strip().splitlines()[-1]}" for each in errors]
 
     def health(self) -> dict[str, str]:
-        """How each component says that it fares; the answer's body counts, its status code is always 200."""
+        """How each component says that it fares; the answer's body counts, its status code is always 200.
+
+        A component that never ran says nothing.
+        """
         parts = self._call("GET", "monitor/health").json()
-        return {name: str(part["status"]) for name, part in parts.items() if part and part["status"]}
+        return {name: str(part["status"] or "not running") for name, part in parts.items() if part}
 
     def _found(self, path: str) -> dict[str, Any] | None:
         answer = self._call("GET", path, expected=(404,))
@@ -122,7 +136,7 @@ class AirflowRest:
     def _call(self, method: str, path: str, expected: tuple[int, ...] = (), **kwargs: Any) -> httpx.Response:
         """Call one route; a token that has run out is renewed once."""
         answer = self._send(method, f"api/v2/{path}", headers=self._bearer(), **kwargs)
-        if answer.status_code == 401 and self._credentials.user:
+        if _is_logged_out(answer) and self._credentials.user:
             self._token = ""
             answer = self._send(method, f"api/v2/{path}", headers=self._bearer(), **kwargs)
         if answer.is_success or answer.status_code in expected:
@@ -151,11 +165,11 @@ class AirflowRest:
             ) from error
 
     def _error(self, answer: httpx.Response) -> Exception:
-        detail = _detail(answer)
+        says = f"Airflow at {self.url} answers {answer.status_code}: {_detail(answer)}."
         if answer.status_code >= 500 or answer.status_code == 429:
-            return NotAvailable(f"Airflow at {self.url} answers {answer.status_code}: {detail}", remedy="Try again.")
-        code, remedy = _REFUSALS.get(answer.status_code, ("bad_request", ""))
-        return Refused(f"Airflow at {self.url} refuses: {detail}", code=code, remedy=remedy)
+            return NotAvailable(says, remedy="Try again.")
+        code, remedy = _REFUSALS[401] if _is_logged_out(answer) else _REFUSALS.get(answer.status_code, _BAD_REQUEST)
+        return Refused(says, code=code, remedy=remedy)
 
 
 _LOG_IN = "Set ALMA_RESTORE_AIRFLOW_TOKEN, or ALMA_RESTORE_AIRFLOW_USER and ALMA_RESTORE_AIRFLOW_PASSWORD."
@@ -166,6 +180,12 @@ _REFUSALS = {
     404: ("not_found", "`alma-restore doctor` tells whether the DAGs are there."),
     409: ("conflict", ""),
 }
+_BAD_REQUEST = ("bad_request", "")
+
+
+def _is_logged_out(answer: httpx.Response) -> bool:
+    """Whether there is no log-in, or it is no longer valid: Airflow answers 403 to a token that it did not sign."""
+    return answer.status_code == 401 or (answer.status_code == 403 and "token" in _detail(answer).lower())
 
 
 def _run_path(run_id: str) -> str:
@@ -173,11 +193,13 @@ def _run_path(run_id: str) -> str:
 
 
 def _detail(answer: httpx.Response) -> str:
-    """What Airflow says: FastAPI's `detail`, a sentence or a list of wrong fields."""
+    """What Airflow says, in one line: `detail` is a sentence, a list of wrong fields, or an object with a reason."""
     try:
         detail = answer.json()["detail"]
     except (ValueError, KeyError, TypeError):
-        return f"{answer.status_code} {answer.reason_phrase}."
+        return answer.reason_phrase or "without a reason"
     if isinstance(detail, list):
-        detail = "; ".join(f"{'.'.join(map(str, each.get('loc', ())))}: {each.get('msg')}" for each in detail)
-    return f"{str(detail).rstrip('.')}."
+        return "; ".join(f"{'.'.join(map(str, each.get('loc', ())))}: {each.get('msg')}" for each in detail)
+    if isinstance(detail, dict):
+        detail = detail.get("reason", detail)
+    return str(detail).partition("\n")[0].rstrip(".")

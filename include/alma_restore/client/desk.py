@@ -1,0 +1,285 @@
+"""The desk: ask for restores, follow them, stop them, run them again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from alma_restore.catalogue.records import RequestRecord
+from alma_restore.catalogue.states import IllegalTransition, State
+from alma_restore.catalogue.store import Catalogue
+from alma_restore.client.rest import RESTORE_DAG_ID, AirflowRest, Credentials
+from alma_restore.client.restores import RestoreStatus, from_catalogue, from_run
+from alma_restore.errors import NotAvailable, Refused
+from alma_restore.request import RestoreRequest, run_id_of
+from alma_restore.settings import Settings, settings
+from alma_restore.uid import Uid
+
+POLL_S = 1.0
+PATIENCE_S = 600.0
+"""How long somebody who waits puts up with an Airflow that does not answer."""
+
+_LOOK_AT_RUN = 15
+"""At every so many polls Airflow is asked as well."""
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_RUNS_OF_STATE = {"accepted": "queued", "running": "running", "delivered": "success", "failed": "failed"}
+_FIRST_TASK = "open_request"
+
+
+class Desk:
+    """Where restores are asked for.
+
+    Args:
+        airflow: the Airflow that carries them out.
+        catalogue: tells how they fare; None where it is out of reach: then Airflow does, with less to tell.
+    """
+
+    def __init__(self, airflow: AirflowRest, catalogue: Catalogue | None) -> None:
+        self.airflow = airflow
+        self.catalogue = catalogue
+
+    @classmethod
+    def opened(cls, here: Settings | None = None) -> Desk:
+        """The desk of this installation, as settings and environment tell."""
+        here = here or settings()
+        return cls(AirflowRest(here.airflow_url, Credentials.from_environment()), reachable_catalogue(here))
+
+    def request(self, request: RestoreRequest) -> tuple[RestoreStatus, bool]:
+        """Ask for a restore.
+
+        Returns:
+            How it fares, and whether it is a new one: False when it was asked for under this correlation id before.
+
+        Raises:
+            Refused: Airflow does not take it.
+            NotAvailable: Airflow does not answer; asking again under the same correlation id cannot double it.
+        """
+        dag = self.airflow.dag(RESTORE_DAG_ID)
+        if dag is None or dag["is_paused"]:
+            what = "is paused" if dag else "is not there"
+            raise Refused(
+                f"The DAG {RESTORE_DAG_ID} {what} in Airflow, so that nothing would happen.",
+                code="dag_paused" if dag else "not_found",
+                remedy="Unpause it." if dag else "`alma-restore doctor` tells more.",
+            )
+        if self.airflow.trigger(request.run_id, request.as_conf()):
+            asked = RestoreStatus(
+                "accepted",
+                run_id=request.run_id,
+                correlation_id=request.correlation_id,
+                mous_uid=request.mous_uid,
+                eb_uid=request.eb_uid,
+                email=request.email or "",
+                told_by="airflow",
+            )
+            return asked, True
+        return self.status(request.run_id), False
+
+    def status(self, which: str) -> RestoreStatus:
+        """How one restore fares.
+
+        Args:
+            which: its number, request id, run id or correlation id; of an MOUS or execution block uid the newest one.
+
+        Raises:
+            Refused: (code `unknown_request`) there is none, or (`ambiguous`) the number is that of several.
+        """
+        record = self._record(which)
+        if record is not None and self.catalogue is not None:
+            return from_catalogue(record, self.catalogue.delivery(record.id))
+        run = self._run(which)
+        if run is None:
+            remedy = (
+                "`alma-restore list` shows them." if self.catalogue else f"Airflow at {self.airflow.url} was asked."
+            )
+            raise Refused(f"There is no restore {which[:200]!r}.", code="unknown_request", remedy=remedy)
+        return self._status_of_run(run)
+
+    def restores(
+        self,
+        *,
+        states: Collection[State] = (),
+        uid: str = "",
+        email: str = "",
+        since: datetime | None = None,
+        limit: int = 20,
+    ) -> list[RestoreStatus]:
+        """The newest restores that fit all of what is given."""
+        wanted = Uid(uid) if uid else None
+        if self.catalogue is not None:
+            found = self.catalogue.find(states=states, uid=wanted, email=email, since=since, limit=limit)
+            return [from_catalogue(record, self.catalogue.delivery(record.id)) for record in found.requests]
+        runs = self.airflow.runs(
+            limit=limit,
+            conf_contains=wanted or email,
+            states=tuple({_RUNS_OF_STATE[state] for state in states if state in _RUNS_OF_STATE}),
+            since=since,
+        )
+        return [
+            told for told in map(from_run, runs) if (not states or told.state in states) and email in ("", told.email)
+        ]
+
+    def cancel(self, which: str, note: str = "Cancelled by the asker.") -> RestoreStatus:
+        """Stop a restore with everything it started.
+
+        Raises:
+            Refused: (code `ended`) it has ended already.
+        """
+        told = self.status(which)
+        if told.ended:
+            raise Refused(f"The restore {which!r} has ended already: it is {told.state}.", code="ended")
+        if told.run_id:
+            self.airflow.stop(told.run_id, note)  # first: it asks whether we may
+        if self.catalogue is None or not told.request_id:
+            return replace(told, state="cancelled", reason=note)
+        try:
+            return from_catalogue(self.catalogue.cancel(told.request_id, note))
+        except IllegalTransition:  # it ended at this very moment
+            return self.status(told.request_id)
+
+    def retry(self, which: str, from_start: bool = False) -> RestoreStatus:
+        """Run an ended restore again: what had not been done, or everything.
+
+        A cancelled or expired one always starts anew, for its workspace is gone.
+
+        Raises:
+            Refused: (code `running`) it has not ended, or (`delivered`) there is nothing to repeat.
+        """
+        told = self.status(which)
+        if not told.ended:
+            raise Refused(f"The restore {which!r} has not ended: it is {told.state}.", code="running")
+        if told.delivered and not from_start:
+            remedy = "Repeat it from its start, or ask for it anew."
+            raise Refused(f"The restore {which!r} is delivered.", code="delivered", remedy=remedy)
+        if not told.run_id or self.airflow.run(told.run_id) is None:
+            raise Refused(f"The restore {which!r} has no Airflow run any more.", code="not_found", remedy="Ask anew.")
+        anew = from_start or told.state in ("cancelled", "expired")
+        undone = [] if anew else _undone(self.airflow.task_instances(told.run_id))
+        self.airflow.clear(told.run_id, undone or [_FIRST_TASK])
+        return replace(told, state="accepted", stage="", reason="", remedy="", log_tail="", ended_at=None)
+
+    def wait(
+        self,
+        which: str,
+        on_change: Callable[[RestoreStatus], None] = lambda _: None,
+        timeout_s: float | None = None,
+        until: Callable[[RestoreStatus], bool] = lambda told: told.ended,
+    ) -> RestoreStatus:
+        """Wait for a restore's end, or for something else to come about.
+
+        An Airflow or a catalogue that does not answer for a while is waited for, too.
+
+        Args:
+            on_change: told of each new state, stage or step of progress.
+            timeout_s: how long; None: as long as it takes.
+            until: what is waited for; an end always suffices.
+
+        Raises:
+            NotAvailable: it took too long, or nobody answered for ten minutes.
+        """
+        started = answered = time.monotonic()
+        last: tuple[object, ...] = ()
+        polls = 0
+        while True:
+            polls += 1
+            try:
+                told = self._status_with_run(which) if polls % _LOOK_AT_RUN == 0 else self.status(which)
+            except NotAvailable:
+                if time.monotonic() - answered > PATIENCE_S:
+                    raise
+            else:
+                answered = time.monotonic()
+                if (now := (told.state, told.stage, told.progress)) != last:
+                    on_change(told)
+                    last = now
+                if told.ended or until(told):
+                    return told
+            if timeout_s is not None and time.monotonic() - started > timeout_s:
+                raise NotAvailable(f"The restore {which!r} did not end within {timeout_s:g} s; it goes on.")
+            time.sleep(POLL_S)
+
+    def _status_with_run(self, which: str) -> RestoreStatus:
+        """How a restore fares, also when its run ended in Airflow and nobody was left to store that."""
+        run = self.airflow.run(self.status(which).run_id)
+        told = self.status(which)
+        if told.ended or run is None or run["state"] in ("queued", "running"):
+            return told
+        reason = f"Its run ended in Airflow ({run['state']}), and nobody stored how."
+        return replace(told, state="failed", reason=reason, remedy="Airflow's log of the run has the reason; retry it.")
+
+    def _record(self, which: str) -> RequestRecord | None:
+        """The request that somebody means, from the catalogue."""
+        if self.catalogue is None:
+            return None
+        found = self.catalogue.by_correlation_id(which) or self.catalogue.by_run_id(which)
+        if found is None and which.isdecimal():
+            several = self.catalogue.numbered(int(which))
+            if len(several) > 1:
+                ids = ", ".join(record.id for record in several)
+                raise Refused(f"{which} is the number of several restores: {ids}.", code="ambiguous")
+            found = several[0] if several else None
+        if found is None and (uid := _as_uid(which)):
+            newest = self.catalogue.find(uid=uid, limit=1).requests
+            found = newest[0] if newest else None
+        return found or self._by_id(which)
+
+    def _by_id(self, which: str) -> RequestRecord | None:
+        try:
+            return self.catalogue.get(which) if self.catalogue else None
+        except Refused:
+            return None
+
+    def _run(self, which: str) -> dict[str, Any] | None:
+        if uid := _as_uid(which):
+            newest = self.airflow.runs(limit=1, conf_contains=uid)
+            return newest[0] if newest else None
+        return self.airflow.run(which) or self.airflow.run(run_id_of(which))
+
+    def _status_of_run(self, run: dict[str, Any]) -> RestoreStatus:
+        run_id = run["dag_run_id"]
+        opened = self.airflow.xcom(run_id, _FIRST_TASK) or {}
+        return from_run(
+            run,
+            self.airflow.task_instances(run_id),
+            request_id=str(opened.get("request_id", "")),
+            workspace=str(self.airflow.xcom(run_id, "prepare_workspace") or ""),
+            delivered_to=str(self.airflow.xcom(run_id, "deliver") or ""),
+        )
+
+
+def reachable_catalogue(here: Settings) -> Catalogue | None:
+    """The catalogue, where it can be read from here; nothing is made.
+
+    The SQLite file of this machine counts only when Airflow is on this machine as well: it would be another one's.
+    """
+    if not here.catalogue_url:
+        is_here = urlsplit(here.airflow_url).hostname in _LOOPBACK
+        if not is_here or not (here.home / "catalogue.db").is_file():
+            return None
+    catalogue = Catalogue(here.catalogue)
+    try:
+        catalogue.last_change()
+    except NotAvailable:
+        return None
+    return catalogue
+
+
+def _undone(tasks: list[dict[str, Any]]) -> list[str | tuple[str, int]]:
+    """The tasks that are to run again: all that did not succeed, of a mapped task the instance."""
+    return [
+        (task["task_id"], task["map_index"]) if task["map_index"] >= 0 else task["task_id"]
+        for task in tasks
+        if task["state"] != "success"
+    ]
+
+
+def _as_uid(text: str) -> Uid | None:
+    try:
+        return Uid(text)
+    except Refused:
+        return None

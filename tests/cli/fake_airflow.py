@@ -1,0 +1,216 @@
+"""The few routes of Airflow 3.3's REST API that the client calls, with the answers that a real one was seen to give."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+UID = re.compile(r"^\s*(uid(://|___)A[0-9A-Fa-f]{3}[/_]X[0-9A-Fa-f]+[/_]X[0-9A-Fa-f]+)?\s*$")
+TASKS = (
+    "open_request",
+    "prepare_workspace",
+    "fetch_asdm",
+    "fetch_products",
+    "stage_products",
+    "write_ppr",
+    "run_casa",
+    "verify",
+    "deliver",
+    "close_request",
+)
+
+
+class FakeAirflow:
+    """State that tests set and look at.
+
+    Attributes:
+        password: of the user `ada`; empty: no log-in is asked for (simple_auth_manager_all_admins).
+        valid: the tokens that count now.
+        runs: by run id, as the API shows them, newest last.
+        tasks: states of task instances by run id; xcoms: what tasks returned, by run and task id.
+        down: every answer is 503; calls: what was called.
+    """
+
+    def __init__(self) -> None:
+        self.password = ""
+        self.valid: list[str] = []
+        self.may_trigger = True
+        self.paused = False
+        self.health = dict.fromkeys(("metadatabase", "scheduler", "triggerer", "dag_processor"), "healthy")
+        self.import_errors: list[dict[str, Any]] = []
+        self.runs: dict[str, dict[str, Any]] = {}
+        self.tasks: dict[str, dict[tuple[str, int], str | None]] = {}
+        self.xcoms: dict[tuple[str, str], Any] = {}
+        self.backfills: list[dict[str, Any]] = []
+        self.down = False
+        self.calls: list[str] = []
+        self.url = ""
+
+    def run_goes(self, run_id: str, state: str, **tasks: str | None) -> None:
+        """A run goes into a state, and tasks of it into theirs."""
+        self.runs[run_id]["state"] = state
+        self.tasks[run_id].update({(task, -1): told for task, told in tasks.items()})
+
+    def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any, token: str) -> tuple[int, Any]:
+        self.calls.append(f"{method} {path}")
+        if self.down:
+            return 503, None
+        if (method, path) == ("POST", "/auth/token"):
+            return self._log_in(body)
+        if path == "/api/v2/monitor/health":
+            return 200, {name: {"status": status} for name, status in self.health.items()}
+        if self.password and not token:
+            return 401, {"detail": "Not authenticated"}
+        if self.password and token not in self.valid:
+            return 403, {"detail": "Invalid JWT token"}
+        for wanted, pattern, handler in ROUTES:
+            match = re.fullmatch(pattern, path)
+            if match and wanted == method:
+                return handler(self, *map(unquote, match.groups()), query=query, body=body)
+        return 404, {"detail": "Not Found"}
+
+    def _log_in(self, body: Any) -> tuple[int, Any]:
+        if body != {"username": "ada", "password": self.password}:
+            return 401, {"detail": "Invalid credentials"}
+        self.valid.append(f"token-{len(self.valid)}")
+        return 201, {"access_token": self.valid[-1]}
+
+    def dag(self, dag_id: str, **_: Any) -> tuple[int, Any]:
+        if dag_id not in ("restore_mous", "detect_calibrations"):
+            return 404, {"detail": f"The Dag with ID: `{dag_id}` was not found"}
+        return 200, {"dag_id": dag_id, "is_paused": self.paused, "is_stale": False, "has_import_errors": False}
+
+    def errors(self, **_: Any) -> tuple[int, Any]:
+        return 200, {"import_errors": self.import_errors, "total_entries": len(self.import_errors)}
+
+    def trigger(self, *, body: Any, **_: Any) -> tuple[int, Any]:
+        if not self.may_trigger:
+            return 403, {"detail": "Forbidden"}
+        if "logical_date" not in body:
+            missing = {"type": "missing", "loc": ["body", "logical_date"], "msg": "Field required", "input": body}
+            return 422, {"detail": [missing]}
+        conf, run_id = body["conf"], body["dag_run_id"]
+        if not UID.match(conf.get("mous_uid", "")):
+            return 400, {"detail": f"Invalid input for param mous_uid: {conf['mous_uid']!r} does not match\n\nFailed"}
+        if run_id in self.runs:
+            return 409, {"detail": {"reason": "Unique constraint violation", "statement": "hidden"}}
+        self.runs[run_id] = {
+            "dag_run_id": run_id,
+            "dag_id": "restore_mous",
+            "queued_at": "2026-11-23T19:26:35.472226Z",
+            "start_date": None,
+            "end_date": None,
+            "run_after": "2026-11-23T19:26:35.445554Z",
+            "run_type": "manual",
+            "state": "queued",
+            "triggered_by": "rest_api",
+            "triggering_user_name": "ada",
+            "conf": conf,
+            "note": None,
+        }
+        self.tasks[run_id] = {(task, -1): None for task in TASKS}
+        return 200, self.runs[run_id]
+
+    def list_runs(self, *, query: dict[str, list[str]], **_: Any) -> tuple[int, Any]:
+        states, contains = query.get("state", []), query.get("conf_contains", [""])[0]
+        fitting = [
+            run
+            for run in reversed(self.runs.values())
+            if (not states or run["state"] in states) and contains in json.dumps(run["conf"])
+        ]
+        return 200, {"dag_runs": fitting[: int(query["limit"][0])], "total_entries": len(fitting)}
+
+    def run(self, run_id: str, **_: Any) -> tuple[int, Any]:
+        missing = f"The DagRun with dag_id: `restore_mous` and run_id: `{run_id}` was not found"
+        return (200, self.runs[run_id]) if run_id in self.runs else (404, {"detail": missing})
+
+    def patch_run(self, run_id: str, *, body: Any, **_: Any) -> tuple[int, Any]:
+        if not self.may_trigger:
+            return 403, {"detail": "Forbidden"}
+        self.runs[run_id] |= body
+        return 200, self.runs[run_id]
+
+    def instances(self, run_id: str, *, query: dict[str, list[str]], **_: Any) -> tuple[int, Any]:
+        every = [{"task_id": t, "map_index": i, "state": state} for (t, i), state in self.tasks[run_id].items()]
+        first, size = int(query["offset"][0]), min(100, int(query["limit"][0]))
+        return 200, {"task_instances": every[first : first + size], "total_entries": len(every)}
+
+    def xcom(self, run_id: str, task_id: str, **_: Any) -> tuple[int, Any]:
+        if (run_id, task_id) not in self.xcoms:
+            return 404, {"detail": "XCom entry with key: `return_value` not found"}
+        return 200, {"key": "return_value", "task_id": task_id, "value": self.xcoms[run_id, task_id]}
+
+    def clear(self, *, body: Any, **_: Any) -> tuple[int, Any]:
+        run_id = body["dag_run_id"]
+        assert (body["dry_run"], body["include_downstream"]) == (False, True)
+        marked = [tuple(mark) if isinstance(mark, list) else (mark, -1) for mark in body["task_ids"]]
+        behind = min(
+            TASKS.index("stage_products") if task.startswith("fetch") else TASKS.index(task) for task, _ in marked
+        )
+        for task, index in self.tasks[run_id]:
+            if (task, index) in marked or TASKS.index(task) >= behind:
+                self.tasks[run_id][task, index] = None
+        self.runs[run_id]["state"] = "queued"
+        return 200, {"task_instances": [], "total_entries": 0}
+
+    def backfill(self, *, body: Any, **_: Any) -> tuple[int, Any]:
+        if self.backfills:
+            return 409, {"detail": f"There is already a running backfill for dag {body['dag_id']}"}
+        self.backfills.append(body)
+        return 200, {"id": 1, **body, "is_paused": False, "completed_at": None}
+
+
+_RUN = r"/api/v2/dags/restore_mous/dagRuns/([^/]+)"
+ROUTES = (
+    ("GET", r"/api/v2/dags/([^/]+)", FakeAirflow.dag),
+    ("GET", r"/api/v2/importErrors", FakeAirflow.errors),
+    ("POST", r"/api/v2/dags/restore_mous/dagRuns", FakeAirflow.trigger),
+    ("GET", r"/api/v2/dags/restore_mous/dagRuns", FakeAirflow.list_runs),
+    ("GET", _RUN, FakeAirflow.run),
+    ("PATCH", _RUN, FakeAirflow.patch_run),
+    ("GET", f"{_RUN}/taskInstances", FakeAirflow.instances),
+    ("GET", f"{_RUN}/taskInstances/([^/]+)/xcomEntries/return_value", FakeAirflow.xcom),
+    ("POST", r"/api/v2/dags/restore_mous/clearTaskInstances", FakeAirflow.clear),
+    ("POST", r"/api/v2/backfills", FakeAirflow.backfill),
+)
+
+
+@contextmanager
+def serve(fake: FakeAirflow) -> Iterator[FakeAirflow]:
+    """Answer on a free port of the loopback address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            parts = urlsplit(self.path)
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+            status, content = fake.answer(self.command, parts.path, parse_qs(parts.query), body, token)
+            data = b"" if content is None else json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PATCH = answer  # noqa: N815 - the names that http.server calls
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    fake.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield fake
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,244 @@
+"""The desk: restores are asked for, followed, stopped and run again, with and without the catalogue in reach."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from alma_restore.client import desk as desks
+from alma_restore.client.desk import Desk, reachable_catalogue
+from alma_restore.errors import CasaFailed, NotAvailable, Refused
+from alma_restore.request import RestoreRequest
+from alma_restore.settings import settings
+
+MOUS = "uid://A001/X12d1/X23e"
+RUN = "restore__key"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(desks, "POLL_S", 0.01)
+
+
+@pytest.fixture
+def asked() -> RestoreRequest:
+    return RestoreRequest(mous_uid=MOUS, correlation_id="key", email="ada@example.org", origin="command")
+
+
+@pytest.fixture
+def opened(desk, catalogue, asked):
+    """A request whose first task has stored it."""
+    desk.request(asked)
+    return catalogue.open_request(asked, RUN)
+
+
+def test_asking_starts_a_run_that_says_what_was_asked(airflow, desk, asked):
+    told, is_new = desk.request(asked)
+    assert is_new
+    assert (told.state, told.run_id, told.mous_uid) == ("accepted", RUN, MOUS)
+    assert airflow.runs[RUN]["conf"] == asked.as_conf()
+    assert desk.status(RUN).state == "accepted"  # Airflow tells, as long as nothing is stored
+
+
+def test_asking_twice_under_one_correlation_id_is_one_restore(airflow, desk, opened, asked):
+    told, is_new = desk.request(asked)
+    assert not is_new
+    assert told.request_id == opened.id
+    assert len(airflow.runs) == 1
+
+
+def test_asking_while_the_dag_is_paused_is_refused_for_nothing_would_happen(airflow, desk, asked):
+    airflow.paused = True
+    with pytest.raises(Refused, match="restore_mous is paused"):
+        desk.request(asked)
+    assert not airflow.runs
+
+
+def test_a_restore_is_found_by_everything_it_is_known_by(desk, opened):
+    for which in (opened.id, str(opened.number), "key", RUN, MOUS, "uid___A001_X12d1_X23e"):
+        assert desk.status(which).request_id == opened.id
+
+
+def test_a_number_of_several_restores_names_them(desk, catalogue, opened, monkeypatch):
+    monkeypatch.setattr(type(catalogue), "numbered", lambda *_: (opened, opened))
+    with pytest.raises(Refused, match=f"several restores: {opened.id}") as refused:
+        desk.status(str(opened.number))
+    assert refused.value.code == "ambiguous"
+
+
+@pytest.mark.parametrize("which", ["nobody", "12345", "uid://A001/X1/X1", ""])
+def test_what_nobody_knows_is_refused(desk, remote_desk, which):
+    for each in (desk, remote_desk):
+        with pytest.raises(Refused) as refused:
+            each.status(which)
+        assert refused.value.code == "unknown_request"
+
+
+def test_the_catalogue_tells_stage_reason_and_what_was_delivered(desk, catalogue, opened):
+    catalogue.start_stage(opened.id, "run_casa")
+    assert (desk.status("key").stage, round(desk.status("key").progress, 2)) == ("run_casa", 0.67)
+    catalogue.finish(opened.id, ["CASA differs."])
+    catalogue.record_delivery(
+        opened.id, destination="", path="/deliveries/1", size_bytes=7, files=1, sha256="", expires_at=None
+    )
+    told = desk.status("key")
+    assert (told.state, told.progress, told.warnings) == ("delivered_with_warnings", 1.0, ("CASA differs.",))
+    assert (told.delivered_to, told.size_bytes, told.told_by) == ("/deliveries/1", 7, "catalogue")
+    assert told.as_json()["created_at"] == opened.created_at.isoformat()
+
+
+def test_airflow_tells_where_the_catalogue_is_out_of_reach(airflow, remote_desk, asked):
+    remote_desk.request(asked)
+    airflow.run_goes(RUN, "running", open_request="success", prepare_workspace="success", fetch_asdm="running")
+    airflow.xcoms[RUN, "open_request"] = {"request_id": "abcdef01-2345-4678-9abc-def012345678", "mous_uid": MOUS}
+    airflow.xcoms[RUN, "prepare_workspace"] = "/spool/uid___A002_Xd248b5_Xa7a"
+    for which in (RUN, "key", MOUS):
+        told = remote_desk.status(which)
+        assert (told.state, told.stage, told.progress, told.told_by) == ("running", "fetch_asdm", 0.2, "airflow")
+        assert (told.number, told.workspace) == (0xABCDEF0, "/spool/uid___A002_Xd248b5_Xa7a")
+        assert (told.email, told.mous_uid) == ("ada@example.org", MOUS)
+
+
+def test_the_newest_restores_come_first_and_fit(airflow, desk, remote_desk, catalogue):
+    for number in range(3):
+        request = RestoreRequest(mous_uid=f"uid://A001/X1/X{number}", correlation_id=f"{number}", email="a@example.org")
+        desk.request(request)
+        catalogue.open_request(request, request.run_id)
+    catalogue.cancel(catalogue.by_correlation_id("1").id)
+    airflow.runs["restore__1"]["state"] = "failed"
+    assert [told.correlation_id for told in desk.restores(limit=2)] == ["2", "1"]
+    assert [told.correlation_id for told in desk.restores(states=["cancelled"])] == ["1"]
+    assert [told.correlation_id for told in remote_desk.restores(limit=2)] == ["2", "1"]
+    assert [told.correlation_id for told in remote_desk.restores(states=["failed"])] == ["1"]
+    for each in (desk, remote_desk):
+        assert [told.correlation_id for told in each.restores(uid="uid://A001/X1/X0")] == ["0"]
+        assert each.restores(email="b@example.org") == []
+
+
+def test_cancelling_stops_the_run_and_is_stored(airflow, desk, catalogue, opened):
+    catalogue.start_stage(opened.id, "run_casa")
+    assert desk.cancel("key", "Not needed.").state == "cancelled"
+    assert airflow.runs[RUN]["state"] == "failed"
+    assert airflow.runs[RUN]["note"] == "Not needed."
+    assert catalogue.history(opened.id)[-1].note == "Not needed."
+    with pytest.raises(Refused, match="is cancelled"):
+        desk.cancel("key")
+
+
+def test_who_may_not_cancel_changes_nothing(airflow, desk, catalogue, opened):
+    airflow.may_trigger = False
+    with pytest.raises(Refused, match="Forbidden"):
+        desk.cancel("key")
+    assert catalogue.get(opened.id).state == "accepted"
+
+
+def test_a_restore_that_ended_while_it_was_being_cancelled_keeps_its_end(airflow, desk, catalogue, opened, monkeypatch):
+    catalogue.start_stage(opened.id, "deliver")
+    monkeypatch.setattr(desk.airflow, "stop", lambda *_: catalogue.finish(opened.id))
+    assert desk.cancel("key").state == "delivered"
+
+
+def test_cancelling_works_without_the_catalogue(airflow, remote_desk, asked):
+    remote_desk.request(asked)
+    assert remote_desk.cancel("key").state == "cancelled"
+    assert airflow.runs[RUN]["state"] == "failed"
+
+
+def test_a_retry_runs_what_was_not_done_and_what_follows(airflow, desk, catalogue, opened):
+    catalogue.start_stage(opened.id, "fetch_asdm")
+    with pytest.raises(Refused, match="has not ended"):
+        desk.retry("key")
+    catalogue.fail(opened.id, NotAvailable("NGAS is away."), "fetch_asdm")
+    airflow.run_goes(RUN, "failed", open_request="success", prepare_workspace="success", fetch_products="success")
+    airflow.tasks[RUN] |= {("fetch_asdm", 0): "success", ("fetch_asdm", 1): "failed", ("close_request", -1): "success"}
+    del airflow.tasks[RUN]["fetch_asdm", -1]
+    assert desk.retry("key").state == "accepted"
+    done = [marker for marker, state in airflow.tasks[RUN].items() if state == "success"]
+    assert done == [("open_request", -1), ("prepare_workspace", -1), ("fetch_products", -1), ("fetch_asdm", 0)]
+
+
+@pytest.mark.parametrize("end", ["cancelled", "from start"])
+def test_a_cancelled_restore_and_one_from_its_start_do_everything_anew(airflow, desk, catalogue, opened, end):
+    airflow.run_goes(RUN, "failed", **dict.fromkeys(("open_request", "prepare_workspace"), "success"))
+    if end == "cancelled":
+        catalogue.cancel(opened.id)
+    else:
+        catalogue.fail(opened.id, CasaFailed("It crashed."), "run_casa")
+    desk.retry("key", from_start=end == "from start")
+    assert set(airflow.tasks[RUN].values()) == {None}
+
+
+def test_a_delivered_restore_is_repeated_only_from_its_start(airflow, desk, catalogue, opened):
+    catalogue.start_stage(opened.id, "deliver")
+    catalogue.finish(opened.id)
+    with pytest.raises(Refused, match="is delivered"):
+        desk.retry("key")
+    desk.retry("key", from_start=True)
+    assert airflow.runs[RUN]["state"] == "queued"
+
+
+def test_waiting_tells_each_step_and_ends_with_the_end(desk, catalogue, opened):
+    def go():
+        for stage in ("open_request", "fetch_asdm", "run_casa"):
+            catalogue.start_stage(opened.id, stage)
+            time.sleep(0.1)
+        catalogue.finish(opened.id)
+
+    steps = []
+    worker = threading.Thread(target=go)
+    worker.start()
+    end = desk.wait("key", on_change=lambda told: steps.append(told.stage))
+    worker.join()
+    assert end.state == "delivered"
+    assert [stage for stage in dict.fromkeys(steps) if stage] == ["open_request", "fetch_asdm", "run_casa"]
+
+
+def test_waiting_outlives_an_airflow_that_is_away_for_a_while(airflow, remote_desk, asked):
+    remote_desk.request(asked)
+    airflow.down = True
+
+    def come_back():
+        airflow.run_goes(RUN, "success")
+        airflow.down = False
+
+    threading.Timer(0.1, come_back).start()
+    assert remote_desk.wait("key").state == "delivered"
+
+
+def test_waiting_ends_when_nobody_answers_for_long(airflow, remote_desk, monkeypatch):
+    monkeypatch.setattr(desks, "PATIENCE_S", 0.05)
+    airflow.down = True
+    with pytest.raises(NotAvailable, match="503"):
+        remote_desk.wait("key")
+
+
+def test_waiting_has_a_limit(desk, opened):
+    with pytest.raises(NotAvailable, match=r"did not end within 0\.05 s; it goes on"):
+        desk.wait("key", timeout_s=0.05)
+
+
+def test_waiting_ends_when_the_run_ended_and_nobody_stored_it(airflow, desk, catalogue, opened):
+    catalogue.start_stage(opened.id, "run_casa")
+    airflow.run_goes(RUN, "failed")
+    told = desk.wait("key", timeout_s=10)
+    assert (told.state, told.reason) == ("failed", "Its run ended in Airflow (failed), and nobody stored how.")
+
+
+def test_the_catalogue_of_this_machine_counts_only_beside_its_own_airflow(surroundings, catalogue, tmp_path):
+    assert Desk.opened().catalogue is not None
+    surroundings.setenv("ALMA_RESTORE_AIRFLOW_URL", "https://airflow.example.org")
+    settings.cache_clear()
+    assert Desk.opened().catalogue is None
+    surroundings.setenv("ALMA_RESTORE_CATALOGUE_URL", str(catalogue.engine.url))
+    settings.cache_clear()
+    assert Desk.opened().catalogue is not None
+
+
+def test_a_catalogue_that_is_not_there_is_not_made(surroundings, tmp_path):
+    assert reachable_catalogue(settings()) is None
+    assert not (tmp_path / "home").exists()
+    surroundings.setenv("ALMA_RESTORE_CATALOGUE_URL", f"sqlite:///{tmp_path}/empty.db")
+    settings.cache_clear()
+    assert reachable_catalogue(settings()) is None
