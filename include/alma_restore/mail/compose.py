@@ -7,9 +7,10 @@ import shlex
 import textwrap
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from functools import cache
 from typing import Literal
 
@@ -41,7 +42,10 @@ _SUBJECTS: dict[Occasion, str] = {
 _TEMPLATES: dict[Occasion, str] = {"delivered_with_warnings": "delivered"}
 _WIDTH = 78
 _UNPRINTABLE = re.compile(r"[^\n\t\x20-\x7e\xa0-\U0010ffff]")
-_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+_SPEC = r"[^\s@<>(),;:\"\\\[\]]+@[^\s@<>(),;:\"\\\[\]]+"
+_ADDRESS = re.compile(rf"({_SPEC})|([^<>@,;\"]*?)\s*<({_SPEC})>")
+_LONG_LINES = policy.default.clone(max_line_length=200)
+"""Below this length headers are not folded: the standard library breaks a Message-ID that it folds."""
 _LOG_LINES = 40
 
 
@@ -70,7 +74,7 @@ def compose(
     Raises:
         Inconsistent: the request has no usable e-mail address, or the sender's cannot be used.
     """
-    message = EmailMessage()
+    message = EmailMessage(_LONG_LINES)
     message["From"] = _address(settings.sender)
     message["To"] = _address(request.email)
     message["Subject"] = f"ALMA restore of {_subject_uid(request)}: {_SUBJECTS[occasion]}"
@@ -81,7 +85,7 @@ def compose(
     message["Auto-Submitted"] = "auto-generated"
     words = {
         "request": request,
-        "mous": request.mous_uid or request.eb_uid or "your request",
+        "mous": request.mous_uid or request.eb_uid,
         "delivery": delivery,
         "example": [f"listobs(vis='{name}')" for name in list(measurement_sets)[:1]],
         "link": link,
@@ -100,13 +104,13 @@ def _subject_uid(request: RequestRecord) -> str:
 
 def _address(text: str) -> Address:
     """One address, with or without a name; what could be two, or hide a header, is none."""
-    name, spec = parseaddr(text)
-    if not text.isprintable() or not _ADDRESS.fullmatch(spec):
-        raise Inconsistent(f"No mail can be sent with the address {text[:80]!r}.")
+    match = _ADDRESS.fullmatch(text) if text.isprintable() else None
     try:
-        return Address(name, addr_spec=spec)
-    except (ValueError, IndexError) as error:  # the standard library's parser raises both
-        raise Inconsistent(f"No mail can be sent with the address {text[:80]!r}.") from error
+        if match:
+            return Address(match[2] or "", addr_spec=match[1] or match[3])
+    except (ValueError, IndexError):  # what the standard library's parser raises
+        pass
+    raise Inconsistent(f"No mail can be sent with the address {text[:80]!r}.")
 
 
 @cache
