@@ -45,9 +45,7 @@ def _compared(vis: Path, expected: Mapping[str, np.ndarray]) -> tuple[int, set[s
 
 
 def _same_bits(first: np.ndarray, second: np.ndarray) -> bool:
-    if first.shape != second.shape or first.dtype != second.dtype:
-        return False
-    return bool(np.array_equal(first.view(np.uint8), np.ascontiguousarray(second).view(np.uint8)))
+    return first.shape == second.shape and first.dtype == second.dtype and first.tobytes() == second.tobytes()
 
 
 def main() -> None:

@@ -42,9 +42,14 @@ def columns(vis: Path) -> Iterator[tuple[str, np.ndarray]]:
         present = set(ms.colnames())
         for name in COLUMNS:
             if name in present:
-                yield name, np.ascontiguousarray(ms.getcol(name)[..., order])
+                yield name, _as_stored(ms.getcol(name))[..., order]
     finally:
         ms.close()
+
+
+def _as_stored(values: np.ndarray) -> np.ndarray:
+    """Visibilities in single precision, as a MeasurementSet stores them: CASA hands out doubles."""
+    return values.astype(np.complex64) if np.iscomplexobj(values) else values
 
 
 def save(vis: Path, snapshot: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+
 from alma_restore.archive import embedded
 from alma_restore.archive.asdm import check_asdm
 from alma_restore.archive.metadata import Metadata
@@ -78,6 +80,12 @@ def test_what_a_killed_run_left_does_not_matter(tmp_path: Path) -> None:
     make(tmp_path / "archive")
     assert not (tmp_path / "archive" / "ngas" / "half a file").exists()
     assert not (tmp_path / "archive.new").exists()
+
+
+def test_two_that_want_it_at_once_make_it_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        told = list(pool.map(make, [tmp_path / "archive"] * 2))
+    assert sorted(map(len, told)) == [0, 1]
 
 
 def test_the_rules_decide_about_the_demo_as_it_says(demo_archive: Path) -> None:

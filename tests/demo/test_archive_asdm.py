@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lxml import etree
+
 from alma_restore.archive.asdm import check_asdm
 from asdm_bdf import BdfHeader, write_bdf
-from lxml import etree
 from observation import Identity
 from synthetic_sky import Simulation, Sizes, make_observation, write_synthetic_asdm
 

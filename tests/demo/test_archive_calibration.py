@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from alma_restore.casa.casa_home import CASA_SIDE
 from alma_restore.products import calapply, tarballs
 from mous_spec import BlockSpec, MousSpec
