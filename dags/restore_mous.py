@@ -27,17 +27,18 @@ from alma_restore.orchestration.params import RESTORE_PARAMS
 @dag(schedule=None, params=RESTORE_PARAMS, max_active_runs=tasks.MAX_RUNS, tags=["restore"], doc_md=__doc__)
 def restore_mous() -> None:
     request = tasks.open_request()
-    workspace = tasks.prepare_workspace(request)
-    raw = tasks.fetch_asdm.partial(request=request).expand(eb_uid=request["eb_uids"])
+    eb_uids = tasks.prepare_workspace(request)
+    raw = tasks.fetch_asdm.partial(request=request).expand(eb_uid=eb_uids)
     products = tasks.fetch_products(request)
-    staged = tasks.stage(request)
+    staged = tasks.stage_products(request)
     ppr = tasks.write_ppr(request)
     calibrated = tasks.run_casa(request)
     verified = tasks.verify(request)
     delivered = tasks.deliver(request)
-    closed = tasks.close_request(request).as_teardown(setups=request)
+    closed = tasks.close_request().as_teardown()
 
-    workspace >> [raw, products] >> staged >> ppr >> calibrated >> verified >> delivered >> closed
+    eb_uids >> products
+    [raw, products] >> staged >> ppr >> calibrated >> verified >> delivered >> closed
 
 
 restore_mous()

@@ -10,6 +10,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
+from alma_restore.demo.small_airflow import free_port
+
 
 class _Keep:
     def __init__(self, folder: Path) -> None:
@@ -31,7 +33,7 @@ class MailCatcher:
     def __init__(self, folder: Path, port: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._controller = Controller(_Keep(folder), hostname="127.0.0.1", port=port)
+        self._controller = Controller(_Keep(folder), hostname="127.0.0.1", port=port or free_port())
 
     def __enter__(self) -> MailCatcher:
         self._controller.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import shutil
 import signal
 import sys
@@ -95,7 +94,9 @@ def _demonstrate(here: DemoPlace, other_archive: Path | None, serve: bool) -> re
 def _make_archive(here: DemoPlace) -> None:
     started = time.monotonic()
     casa = casa_home(here.home / "cache" / "casa-home", here.casa_python)
-    make_archive(here.archive, here.casa_python, casa, 2, datetime.now(timezone.utc), lambda text: say(f"archive: {text}"))
+    make_archive(
+        here.archive, here.casa_python, casa, 2, datetime.now(timezone.utc), lambda text: say(f"archive: {text}")
+    )
     say(f"the demo archive is there: {len(DEMO_MOUSS)} MOUSs ({time.monotonic() - started:.1f} s)")
 
 
@@ -106,7 +107,9 @@ def _unpause(airflow: SmallAirflow) -> None:
         while airflow.api("PATCH", f"dags/{dag_id}", json={"is_paused": False}).status_code != 200:
             airflow.check_alive()
             if time.monotonic() > deadline:
-                raise Misconfigured(f"Airflow does not find the DAG {dag_id}.", remedy="./run airflow dags list-import-errors")
+                raise Misconfigured(
+                    f"Airflow does not find the DAG {dag_id}.", remedy="./run airflow dags list-import-errors"
+                )
             time.sleep(0.3)
     say("detect_calibrations is scheduled; waiting for what it finds")
 
@@ -124,7 +127,9 @@ def _wait_until_restored(airflow: SmallAirflow, catalogue: Catalogue) -> None:
         if states.all_ended and _detection_ended(airflow):
             return
         if time.monotonic() - changed > NO_PROGRESS_LIMIT_S:
-            raise Misconfigured(f"Nothing happened for {NO_PROGRESS_LIMIT_S:.0f} s.", remedy=f"Read {airflow.home}/*.log.")
+            raise Misconfigured(
+                f"Nothing happened for {NO_PROGRESS_LIMIT_S:.0f} s.", remedy=f"Read {airflow.home}/*.log."
+            )
         time.sleep(0.3)
 
 

@@ -13,8 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from alma_restore.casa.casa_home import casa_home
-from alma_restore.casa.job import CASA_SIDE
+from alma_restore.casa.casa_home import CASA_SIDE, casa_home
 from alma_restore.catalogue.records import CalibrationRecord, RequestRecord
 from alma_restore.catalogue.states import DELIVERED
 from alma_restore.catalogue.store import Catalogue
@@ -95,9 +94,7 @@ def news(told: dict[str, Any], now: States) -> Iterator[str]:
             yield f"{request.mous_uid}  {step}{' -- ' + request.reason if request.reason else ''}"
 
 
-def gather(
-    here: DemoPlace, archive: Path, catalogue: Catalogue, mails: list[EmailMessage], expected: bool
-) -> Result:
+def gather(here: DemoPlace, archive: Path, catalogue: Catalogue, mails: list[EmailMessage], expected: bool) -> Result:
     """Collect what was decided and delivered, and compare the deliveries with the archive's reference.
 
     Args:
@@ -177,4 +174,6 @@ def show(result: Result) -> None:
     for mous in result.mous:
         if mous.delivered:
             console.print(f"delivered {mous.delivered}", soft_wrap=True, highlight=False)
-    console.print(f"{len(result.mails)} mails sent: " + "; ".join(mail["subject"] for mail in result.mails), soft_wrap=True)
+    console.print(
+        f"{len(result.mails)} mails sent: " + "; ".join(mail["subject"] for mail in result.mails), soft_wrap=True
+    )

@@ -27,4 +27,9 @@ def send(message: EmailMessage, transport: Callable[[EmailMessage], object]) -> 
     except Exception as error:  # noqa: BLE001 -- whatever a server, a hook or the network does
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
         return Outcome(False, f"The mail {subject!r} to {recipient} could not be sent: {reason}.")
-    return Outcome(True, f"Mailed {subject!r} to {recipient}.")
+    return Outcome(True, note(message))
+
+
+def note(message: EmailMessage) -> str:
+    """The sentence that the request's history holds once this mail is sent."""
+    return f"Mailed {message['Subject']!r} to {message['To']}."

@@ -23,9 +23,10 @@ def schedule() -> CronDataIntervalTimetable:
     return CronDataIntervalTimetable(settings().detection.schedule, timezone="UTC")
 
 
-@task.sensor(mode="poke", poke_interval=30, timeout=60, soft_fail=True, retries=3, retry_delay=timedelta(minutes=1))
+# One look an interval (a time-out of zero): the schedule says how often, and no worker is held while nothing happens.
+@task.sensor(mode="poke", timeout=0, soft_fail=True, retries=3, retry_delay=timedelta(minutes=1))
 def find_calibrations() -> PokeReturnValue:
-    """Wait for newly calibrated MOUSs in the window; the restores to start.
+    """Look for newly calibrated MOUSs in the window; the restores to start.
 
     A window without any ends the run as skipped; an archive that does not answer is asked again.
     """
@@ -34,6 +35,8 @@ def find_calibrations() -> PokeReturnValue:
     context = get_current_context()
     house = open_house()
     start, end = context["data_interval_start"], context["data_interval_end"]
+    if start is None or end is None:  # triggered by hand, without a date
+        start = end = datetime.now(timezone.utc)
     found = detecting.detect(house, start, end, backfill=context["dag_run"].run_type == "backfill")
     return PokeReturnValue(is_done=bool(found), xcom_value=[each.as_json() for each in found])
 

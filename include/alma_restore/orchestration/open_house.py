@@ -66,7 +66,9 @@ def _ngas_nodes() -> list[NgasNode]:
     """The NGAS nodes: the connection's host may name several, with blanks or commas between them."""
     connection = _connection(NGAS_CONNECTION)
     hosts = (connection.host or "").replace(",", " ").split()
-    return [NgasNode(host, connection.port or 7777, connection.login or "", connection.password or "") for host in hosts]
+    return [
+        NgasNode(host, connection.port or 7777, connection.login or "", connection.password or "") for host in hosts
+    ]
 
 
 def send_mail(message: EmailMessage) -> None:
@@ -79,4 +81,5 @@ def send_mail(message: EmailMessage) -> None:
 
     with SmtpHook(smtp_conn_id=SMTP_CONNECTION) as hook:
         # The hook's own sending method writes HTML alone; ours are plain text and HTML, and already composed.
-        hook.get_conn()._smtp_client.send_message(message)
+        client: Any = hook.get_conn()._smtp_client
+        client.send_message(message)

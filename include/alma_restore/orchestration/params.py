@@ -30,9 +30,7 @@ RESTORE_PARAMS = {
         title="CASA version",
         description="Empty: the version that calibrated the data, or the nearest newer one that is installed.",
     ),
-    "email": Param(
-        "", type=["string", "null"], title="E-mail", description="Who is told how it ended; empty: nobody."
-    ),
+    "email": Param("", type=["string", "null"], title="E-mail", description="Who is told how it ended; empty: nobody."),
     "destination": Param(
         "",
         type=["string", "null"],

@@ -14,7 +14,9 @@ from alma_restore.uid import Uid
 
 MAX_RUNS = 8
 
-_RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=30), "retry_exponential_backoff": 2.0}
+RETRIES = 3
+RETRY_DELAY = timedelta(seconds=30)
+BACKOFF = 2.0
 
 
 @task(retries=2, retry_delay=timedelta(seconds=10))
@@ -30,16 +32,22 @@ def open_request() -> dict[str, Any]:
     return {"request_id": opened.request_id, "mous_uid": opened.mous_uid, "eb_uids": list(opened.eb_uids)}
 
 
-@task(**_RETRIES)
-def prepare_workspace(request: dict[str, Any]) -> str:
-    """Make the workspace and reserve its disk."""
+@task(retries=RETRIES, retry_delay=RETRY_DELAY, retry_exponential_backoff=BACKOFF)
+def prepare_workspace(request: dict[str, Any]) -> list[str]:
+    """Make the workspace and reserve its disk; the execution blocks to fetch."""
     from alma_restore.restore import opening
 
     with stage("prepare_workspace", request["request_id"]) as house:
-        return str(opening.prepare(house, request["request_id"]).root)
+        opening.prepare(house, request["request_id"])
+    return list(request["eb_uids"])
 
 
-@task(**_RETRIES, map_index_template="{{ task.op_kwargs['eb_uid'] }}")
+@task(
+    retries=RETRIES,
+    retry_delay=RETRY_DELAY,
+    retry_exponential_backoff=BACKOFF,
+    map_index_template="{{ task.op_kwargs['eb_uid'] }}",
+)
 def fetch_asdm(request: dict[str, Any], eb_uid: str) -> dict[str, Any]:
     """Export and check one raw execution block."""
     from alma_restore.restore import fetching
@@ -49,7 +57,7 @@ def fetch_asdm(request: dict[str, Any], eb_uid: str) -> dict[str, Any]:
     return {"size_bytes": facts.size_bytes, "main_rows": facts.main_rows}
 
 
-@task(**_RETRIES)
+@task(retries=RETRIES, retry_delay=RETRY_DELAY, retry_exponential_backoff=BACKOFF)
 def fetch_products(request: dict[str, Any]) -> int:
     """Fetch and verify the calibration products; the number of files."""
     from alma_restore.restore import fetching
@@ -90,7 +98,7 @@ def verify(request: dict[str, Any]) -> list[str]:
         return list(calibrating.verify(house, request["request_id"]).warnings)
 
 
-@task(**_RETRIES)
+@task(retries=RETRIES, retry_delay=RETRY_DELAY, retry_exponential_backoff=BACKOFF)
 def deliver(request: dict[str, Any]) -> str:
     """Hand the calibrated data over; where they are."""
     from alma_restore.restore import closing
@@ -105,5 +113,8 @@ def close_request() -> str:
     from alma_restore.restore import closing
 
     house = open_house()
-    record = house.catalogue.by_run_id(get_current_context()["dag_run"].run_id)
-    return closing.close(house, record.id).state if record else "unknown"
+    run = get_current_context()["dag_run"]
+    record = house.catalogue.by_run_id(run.run_id)
+    # While its tasks fail, a run is still running; it is failed already when somebody has marked it so.
+    cancelled = run.state == "failed"
+    return closing.close(house, record.id, cancelled).state if record else "unknown"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timezone
 
-from alma_restore.archive.asdm import AsdmFacts, check_asdm
+from alma_restore.archive.asdm_structure import AsdmFacts, check_asdm
 from alma_restore.casa import installations, job, launchers, outcome, verification
 from alma_restore.casa.installations import Installation
 from alma_restore.casa.launchers.base import JobState
@@ -17,7 +16,7 @@ from alma_restore.products import staging
 from alma_restore.products.manifest import Manifest
 from alma_restore.restore.fetching import wanted_products
 from alma_restore.restore.house import House, mous_of
-from alma_restore.rules import casa_version, sched_block, sessions
+from alma_restore.rules import sched_block, sessions
 from alma_restore.rules.sessions import Reconciled
 from alma_restore.uid import Uid
 from alma_restore.workspace import Workspace, write_json
@@ -36,9 +35,9 @@ def stage(house: House, request_id: str) -> Manifest:
     files = wanted_products(house.archive.metadata.product_files(mous_of(record)))
     staged = staging.stage(workspace, [workspace.products / file.file_id for file in files])
     reconciled = _sessions(house, mous_of(record), staged.manifest)
-    installed = {each.casa_version: each for each in installations.load(house.settings)}
-    choice = casa_version.choose(staged.manifest.casa_version, installed, override=record.asked.casa_version)
-    house.catalogue.set_casa(request_id, installed[choice.version].name, choice.version, choice.sentence)
+    installed = installations.load(house.settings)
+    chosen = installations.choose(staged.manifest, installed, asked=record.asked.casa_version)
+    house.catalogue.set_casa(request_id, chosen.installation.name, chosen.choice.version, chosen.choice.sentence)
     for difference in reconciled.differences:
         house.catalogue.note(request_id, difference)
     return staged.manifest
@@ -65,7 +64,7 @@ def write_ppr(house: House, request_id: str) -> None:
             root=workspace.root,
             site=house.settings.ppr.processing_site,
             operator=house.settings.ppr.operator,
-            created=datetime.now(timezone.utc),
+            created=house.catalogue.get(request_id).created_at,
         )
     )
     schema.validate(content)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 
-from alma_restore.archive.asdm import AsdmFacts
+from alma_restore.archive.asdm_structure import AsdmFacts, check_asdm
 from alma_restore.archive.records import ProductFile
 from alma_restore.errors import NotAvailable
 from alma_restore.restore.house import House, mous_of
 from alma_restore.restore.opening import PRODUCT_CLASSES
 from alma_restore.uid import Uid
-from alma_restore.workspace import Workspace, write_json
 
 # Files of other classes that a delivered set holds where the archive has them (DOMAIN section 13); their class is a
 # guess, so they are known by name.
@@ -32,9 +30,7 @@ def fetch_asdm(
     workspace = house.workspace(request_id)
     log = workspace.logs / f"asdmExportLight-{eb_uid.sanitised}.log"
     folder = house.archive.exporter.export(eb_uid, workspace.rawdata, log, progress)
-    facts = check_raw(folder)
-    write_json(_facts_file(workspace, eb_uid), asdict(facts))
-    return facts
+    return check_asdm(folder)
 
 
 def fetch_products(house: House, request_id: str, progress: Callable[[int], None] | None = None) -> list[Path]:

@@ -33,8 +33,15 @@ class House:
         """
         record = self.catalogue.get(request_id)
         if not record.workspace:
-            raise Inconsistent(f"Request {request_id} has no workspace yet.", remedy="Run it again from its first stage.")
-        return Workspace(Path(record.workspace))
+            raise Inconsistent(
+                f"Request {request_id} has no workspace yet.", remedy="Run it again from its first stage."
+            )
+        workspace = Workspace(Path(record.workspace))
+        if not workspace.metadata_file.exists():
+            raise Inconsistent(
+                f"The workspace {workspace.root} has been cleaned up.", remedy="Clear the run from its first task."
+            )
+        return workspace
 
 
 def mous_of(record: RequestRecord) -> Uid:

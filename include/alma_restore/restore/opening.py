@@ -15,7 +15,7 @@ from alma_restore.delivery import destination
 from alma_restore.errors import Refused
 from alma_restore.request import RestoreRequest
 from alma_restore.restore.house import House, mous_of
-from alma_restore.rules import casa_version, disk, eligibility
+from alma_restore.rules import disk, eligibility
 from alma_restore.uid import Uid
 from alma_restore.workspace import Workspace, folder_name
 
@@ -57,8 +57,7 @@ def admit(house: House, request_id: str) -> OpenedRequest:
         raise Refused(verdict.sentence, code=verdict.code)
     destination.check(request.destination, house.settings)
     if request.casa_version:
-        installed = installations.load(house.settings)
-        casa_version.choose("", (each.casa_version for each in installed), override=request.casa_version)
+        installations.among(request.casa_version, installations.load(house.settings))
     return OpenedRequest(request_id, calibration.mous_uid, tuple(eb.uid for eb in calibration.passed))
 
 
