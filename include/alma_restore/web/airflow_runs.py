@@ -1,0 +1,106 @@
+"""Starts, cancels and repeats runs of `restore_mous` from inside the api-server.
+
+Airflow's public REST API is called in this very process, with the visitor's own credentials: Airflow decides once more
+what they may do, and its audit log names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import httpx
+from fastapi import Depends, Request
+
+from alma_restore.errors import NotAvailable
+from alma_restore.web.access import RESTORE_DAG_ID
+
+_CREDENTIALS = ("authorization", "cookie")
+_NOT_DONE = ("failed", "upstream_failed", "skipped", "removed")
+
+
+class AirflowRuns:
+    """The runs of `restore_mous`, on behalf of one visitor.
+
+    Every method raises NotAvailable when Airflow says no, with what it says.
+
+    Args:
+        airflow: the api-server's own application.
+        credentials: the headers by which Airflow knows the visitor.
+    """
+
+    def __init__(self, airflow: Any, credentials: Mapping[str, str]) -> None:
+        self._airflow = airflow
+        self._credentials = dict(credentials)
+
+    async def trigger(self, run_id: str, conf: Mapping[str, Any]) -> None:
+        """Start a run; one that exists already is left alone."""
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
+        await self._call("POST", "dagRuns", body, fine=(409,))
+
+    async def cancel(self, run_id: str) -> None:
+        """Stop a run: its tasks are killed, a running CASA with them; what cleans up still runs."""
+        await self._call("PATCH", f"dagRuns/{quote(run_id)}", {"state": "failed"}, fine=(404,))
+
+    async def retry(self, run_id: str, conf: Mapping[str, Any]) -> None:
+        """Run again what did not succeed, and everything behind it; a run that is gone starts anew."""
+        path = f"dagRuns/{quote(run_id)}/taskInstances?limit=1000&" + "&".join(f"state={s}" for s in _NOT_DONE)
+        answer = await self._call("GET", path, fine=(404,))
+        if answer.status_code == 404:
+            await self.trigger(run_id, conf)
+            return
+        undone = [_marker(instance) for instance in answer.json()["task_instances"]]
+        if not undone:
+            raise NotAvailable(f"The run {run_id} has no task to run again.", remedy="Start a new request.")
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "task_ids": undone,
+            "only_failed": False,
+            "include_downstream": True,
+        }
+        await self._call("POST", "clearTaskInstances", body)
+
+    async def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, fine: tuple[int, ...] = ()
+    ) -> httpx.Response:
+        async with self._client() as client:
+            answer = await client.request(method, f"/api/v2/dags/{RESTORE_DAG_ID}/{path}", json=body)
+        if answer.is_success or answer.status_code in fine:
+            return answer
+        raise NotAvailable(
+            f"Airflow answered {answer.status_code}: {_detail(answer)}.",
+            remedy=f"Look at the DAG {RESTORE_DAG_ID} in Airflow.",
+        )
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
+        transport = httpx.ASGITransport(app=self._airflow)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", headers=self._credentials
+        ) as client:
+            yield client
+
+
+def _marker(instance: Mapping[str, Any]) -> str | list[str | int]:
+    index = instance["map_index"]
+    return instance["task_id"] if index < 0 else [instance["task_id"], index]
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["detail"])[:500].rstrip(".")
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200]
+
+
+def airflow_runs(request: Request) -> AirflowRuns:
+    from airflow.api_fastapi.main import app
+
+    credentials = {name: request.headers[name] for name in _CREDENTIALS if name in request.headers}
+    return AirflowRuns(app, credentials)
+
+
+AirflowRunsDep = Annotated[AirflowRuns, Depends(airflow_runs)]

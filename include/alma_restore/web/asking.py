@@ -1,0 +1,66 @@
+"""Asking for a restore: stored once, run once, however often and through whichever door the same thing is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+
+from alma_restore.catalogue.records import RequestRecord
+from alma_restore.catalogue.states import ACTIVE, ENDS
+from alma_restore.errors import Refused, RestoreError
+from alma_restore.request import RestoreRequest
+from alma_restore.restore.house import House
+from alma_restore.web.airflow_runs import AirflowRuns
+
+
+async def ask_for(house: House, runs: AirflowRuns, request: RestoreRequest) -> RequestRecord:
+    """Store a request and start its run, or find the one stored under its correlation id.
+
+    Raises:
+        NotAvailable: Airflow does not start the run; the request is stored as failed, with the reason.
+    """
+    record = await run_in_threadpool(house.catalogue.open_request, request, request.run_id)
+    if record.state == "accepted" and record.run_id == request.run_id:
+        try:
+            await runs.trigger(request.run_id, request.as_conf())
+        except RestoreError as error:
+            await run_in_threadpool(house.catalogue.fail, record.id, error, "open_request")
+            raise
+    return record
+
+
+async def ask_or_join(house: House, runs: AirflowRuns, request: RestoreRequest) -> RequestRecord:
+    """Join the request for the same delivery and options that is under way, whoever asked, or ask for a new one."""
+    same = await run_in_threadpool(active_like, house, request)
+    if same is not None:
+        return same
+    correlation_id = await run_in_threadpool(_correlation_id, house, request)
+    return await ask_for(house, runs, request.model_copy(update={"correlation_id": correlation_id}))
+
+
+def active_like(house: House, request: RestoreRequest) -> RequestRecord | None:
+    """A request under way that gives the asker what they want."""
+    active = house.catalogue.find(states=ACTIVE, uid=request.mous_uid, limit=1000).requests
+    return next((each for each in active if _options(each) == _options_of(request)), None)
+
+
+def _correlation_id(house: House, request: RestoreRequest) -> str:
+    """The same for two who click at the same moment, another one once that request has ended."""
+    ended = house.catalogue.find(states=ENDS, uid=request.mous_uid, limit=1).total
+    asked = json.dumps([request.mous_uid, *_options_of(request)])
+    return f"page-{hashlib.sha256(asked.encode()).hexdigest()[:16]}-{ended}"
+
+
+def _options(record: RequestRecord) -> tuple[Any, ...] | None:
+    try:
+        asked = record.asked
+    except Refused:
+        return None
+    return _options_of(asked.model_copy(update={"fingerprint": record.fingerprint or asked.fingerprint}))
+
+
+def _options_of(request: RestoreRequest) -> tuple[Any, ...]:
+    return request.fingerprint, request.casa_version, request.destination, request.delivery_format

@@ -1,0 +1,165 @@
+"""The pages about requests: their list, one of them as it goes on, cancelling and trying again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from alma_restore.catalogue.records import RequestRecord
+from alma_restore.catalogue.states import IllegalTransition
+from alma_restore.errors import Refused, RestoreError
+from alma_restore.request import RestoreRequest
+from alma_restore.restore.house import House
+from alma_restore.web import downloads
+from alma_restore.web.access import FormTokenDep, SentFormDep, VisitorDep
+from alma_restore.web.airflow_runs import AirflowRunsDep
+from alma_restore.web.house import HouseDep
+from alma_restore.web.mous import STATE_WORDS, TONES
+from alma_restore.web.progress import Progress, look
+from alma_restore.web.rendering import duration, page, size
+
+router = APIRouter()
+
+PAGE_SIZE = 50
+REPORT = "report.html"
+
+
+@router.get("/requests")
+def requests(
+    request: Request, who: VisitorDep, house: HouseDep, offset: Annotated[int, Query(ge=0, le=10**9)] = 0
+) -> Response:
+    """All requests, the newest first."""
+    found = house.catalogue.find(limit=PAGE_SIZE, offset=offset)
+    seen = offset + len(found.requests)
+    return page(
+        request,
+        "requests",
+        who,
+        rows=found.requests,
+        total=found.total,
+        offset=offset,
+        page_size=PAGE_SIZE,
+        next_offset=seen if seen < found.total else 0,
+        state_words=STATE_WORDS,
+        tones=TONES,
+    )
+
+
+@router.get("/requests/{request_id}")
+def one(request: Request, request_id: str, who: VisitorDep, token: FormTokenDep, house: HouseDep) -> Response:
+    """One request, as far as it has come."""
+    record = house.catalogue.get(request_id)
+    return page(
+        request,
+        "request",
+        who,
+        token=token,
+        record=record,
+        words=STATE_WORDS[record.state],
+        tone=TONES.get(record.state, "quiet"),
+        live=_live(house, record),
+        history=house.catalogue.history(request_id),
+        **_delivered(house, record),
+    )
+
+
+@router.get("/api/requests/{request_id}")
+def live(request_id: str, _: VisitorDep, house: HouseDep) -> dict[str, Any]:
+    """What changes on a request's page while it goes on."""
+    return _live(house, house.catalogue.get(request_id))
+
+
+@router.post("/requests/{request_id}/cancel")
+async def cancel(
+    request: Request, request_id: str, who: SentFormDep, house: HouseDep, runs: AirflowRunsDep
+) -> Response:
+    """End a request: first in the catalogue, so that its dying tasks are not taken for failures, then in Airflow."""
+    record = await run_in_threadpool(house.catalogue.get, request_id)
+    if not record.ended:
+        await run_in_threadpool(house.catalogue.cancel, request_id, f"Cancelled by {who.name}.")
+        if record.run_id:
+            await runs.cancel(record.run_id)
+    return _back_to(request, request_id)
+
+
+@router.post("/requests/{request_id}/retry")
+async def retry(request: Request, request_id: str, who: SentFormDep, house: HouseDep, runs: AirflowRunsDep) -> Response:
+    """Run again what a failed or cancelled request did not finish; clicked twice, it runs once."""
+    record = await run_in_threadpool(house.catalogue.get, request_id)
+    if record.state not in ("failed", "cancelled"):
+        return _back_to(request, request_id)
+    asked = record.asked
+    run_id = record.run_id or asked.run_id
+    try:
+        await run_in_threadpool(house.catalogue.reopen, request_id, f"Tried again by {who.name}.", run_id)
+    except IllegalTransition:
+        return _back_to(request, request_id)
+    try:
+        await runs.retry(run_id, _conf(asked, record))
+    except RestoreError as error:
+        await run_in_threadpool(house.catalogue.fail, request_id, error, "open_request")
+    return _back_to(request, request_id)
+
+
+def _conf(asked: RestoreRequest, record: RequestRecord) -> dict[str, Any]:
+    return {**asked.as_conf(), "correlation_id": record.correlation_id}
+
+
+def _back_to(request: Request, request_id: str) -> Response:
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/requests/{request_id}", 303)
+
+
+def _live(house: House, record: RequestRecord) -> dict[str, Any]:
+    progress = look(house, record)
+    return {
+        "version": f"{record.attempt} {'ended' if record.ended else 'going on'}",
+        "state": record.state,
+        "permille": round(progress.fraction * 1000),
+        "steps": [{"name": s.name, "state": s.state, "time": duration(s.seconds)} for s in progress.steps],
+        "texts": {
+            "words": STATE_WORDS[record.state],
+            "estimate": _estimate(record, progress),
+            "ebs": _ebs(record, progress),
+            "fetched": size(progress.fetched_bytes) if progress.fetched_bytes else "–",
+            "casa": record.casa_policy or "chosen once the products are there",
+        },
+        "log": progress.log,
+    }
+
+
+def _estimate(record: RequestRecord, progress: Progress) -> str:
+    if record.state == "accepted":
+        return "Waits for Airflow to begin."
+    if record.ended:
+        return ""
+    if progress.ends_at is None:
+        return "Nothing was restored here before, so nobody can say how long it takes."
+    left = (progress.ends_at - datetime.now(timezone.utc)).total_seconds()
+    if left < 1:
+        return "Takes longer than restores did before."
+    return f"About {duration(left)} to go, as restores took before."
+
+
+def _ebs(record: RequestRecord, progress: Progress) -> str:
+    if not progress.ebs:
+        return "–"
+    if progress.casa_ebs and not record.ended:
+        return f"{progress.casa_ebs} of {progress.ebs} in CASA"
+    return f"{progress.fetched_ebs} of {progress.ebs} fetched"
+
+
+def _delivered(house: House, record: RequestRecord) -> dict[str, Any]:
+    """What the page shows of the delivery."""
+    delivery = house.catalogue.delivery(record.id)
+    told: dict[str, Any] = {"delivery": delivery, "items": [], "downloadable": False, "has_report": False}
+    try:
+        folder = downloads.delivered_folder(delivery, house.settings)
+    except Refused as refusal:
+        return {**told, "not_downloadable": refusal.sentence}
+    items = downloads.items(folder)
+    has_report = any(item.name == REPORT for item in items)
+    return {**told, "items": items, "downloadable": True, "has_report": has_report, "not_downloadable": ""}

@@ -1,0 +1,84 @@
+"""The archive page without Airflow: its app, a small archive, a catalogue, and a stand-in for Airflow's runs."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+from fastapi.testclient import TestClient
+from page_tools import MOUSS, REQUESTER, Runs
+
+from alma_restore.archive import embedded
+from alma_restore.archive.metadata import Metadata
+from alma_restore.archive.source import Archive
+from alma_restore.catalogue.store import Catalogue
+from alma_restore.demo.many_mous import many_mous
+from alma_restore.demo.metadata import write_many
+from alma_restore.restore.house import House
+from alma_restore.rules import eligibility
+from alma_restore.settings import DeliverySettings, Settings
+from alma_restore.web import access, airflow_runs
+from alma_restore.web import house as houses
+from alma_restore.web.answers import Answers
+from alma_restore.web.app import create_app
+
+
+@pytest.fixture(scope="session")
+def metadata_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("archive") / "metadata.sqlite"
+    with closing(embedded.create(path)) as connection:
+        write_many(connection, many_mous(MOUSS))
+        connection.commit()
+    return path
+
+
+@pytest.fixture
+def house(tmp_path, metadata_file):
+    settings = Settings(home=tmp_path, delivery=DeliverySettings(root=tmp_path / "deliveries"))
+    metadata = Metadata(lambda: closing(embedded.connect(metadata_file)))
+    archive = Archive(metadata, ngas=None, exporter=None)
+    return House(settings, Catalogue.opened(settings.catalogue), archive, send_mail=print)
+
+
+@pytest.fixture
+def runs():
+    return Runs()
+
+
+@pytest.fixture
+def app(house, runs):
+    app = create_app()
+    answers = Answers()
+    app.dependency_overrides |= {
+        access.visitor: lambda: REQUESTER,
+        access.server_secret: lambda: "a secret",
+        houses.opened_house: lambda: house,
+        houses.archive_answers: lambda: answers,
+        airflow_runs.airflow_runs: lambda: runs,
+    }
+    return app
+
+
+@pytest.fixture
+def client(app):
+    """A browser that shows our own pages."""
+    with TestClient(app, follow_redirects=False, headers={"Accept": "text/html"}) as client:
+        yield client
+
+
+@pytest.fixture
+def restorable(house):
+    """The uid of an MOUS that can be restored."""
+    return next(
+        found.mous_uid for found in house.archive.metadata.all_calibrations() if eligibility.judge(found).restorable
+    )
+
+
+@pytest.fixture
+def manual(house):
+    """The uid of an MOUS that was calibrated by hand."""
+    return next(
+        found.mous_uid
+        for found in house.archive.metadata.all_calibrations()
+        if any("scriptForCalibration" in file.file_id for file in found.files)
+    )
