@@ -71,7 +71,7 @@ def make_archive(
         made_from = _fingerprint(mouss, casa_python)
         files = _right_content(folder, made_from)
         if files is None:
-            blocks = sum(len(mous.ebs) for mous in mouss if mous.restorable)
+            blocks = sum(eb.qa0 == "Pass" for mous in mouss if mous.restorable for eb in mous.ebs)
             progress(f"calibrating {blocks} execution blocks with CASA")
             files = _make_anew(folder, mouss, casa_python, {**os.environ, **casa_home_env}, cores, made_from)
         _write_metadata(folder, mouss, files, now)

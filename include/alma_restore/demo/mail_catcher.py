@@ -33,7 +33,8 @@ class MailCatcher:
     def __init__(self, folder: Path, port: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._controller = Controller(_Keep(folder), hostname="127.0.0.1", port=port or free_port())
+        self.port = port or free_port()
+        self._controller = Controller(_Keep(folder), hostname="127.0.0.1", port=self.port)
 
     def __enter__(self) -> MailCatcher:
         self._controller.start()
@@ -42,12 +43,6 @@ class MailCatcher:
     def __exit__(self, *_: object) -> None:
         self._controller.stop()
 
-    @property
-    def port(self) -> int:
-        return int(self._controller.server.sockets[0].getsockname()[1])
-
     def mails(self) -> list[EmailMessage]:
-        return [
-            email.message_from_bytes(path.read_bytes(), policy=email.policy.default)  # type: ignore[misc]
-            for path in sorted(self._folder.glob("*.eml"))
-        ]
+        read = email.policy.default
+        return [email.message_from_bytes(path.read_bytes(), policy=read) for path in sorted(self._folder.glob("*.eml"))]

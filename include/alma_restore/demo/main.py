@@ -124,7 +124,7 @@ def _wait_until_restored(airflow: SmallAirflow, catalogue: Catalogue) -> None:
         for line in results.news(told, states):
             say(line)
             changed = time.monotonic()
-        if states.all_ended and _detection_ended(airflow):
+        if states.all_ended and _runs_ended(airflow):
             return
         if time.monotonic() - changed > NO_PROGRESS_LIMIT_S:
             raise Misconfigured(
@@ -133,9 +133,11 @@ def _wait_until_restored(airflow: SmallAirflow, catalogue: Catalogue) -> None:
         time.sleep(0.3)
 
 
-def _detection_ended(airflow: SmallAirflow) -> bool:
-    runs = airflow.api("GET", "dags/detect_calibrations/dagRuns", params={"state": ["success", "failed"]}).json()
-    return bool(runs.get("dag_runs"))
+def _runs_ended(airflow: SmallAirflow) -> bool:
+    """Whether a detection has ended, and every restore with its mail and clean-up."""
+    detections = airflow.api("GET", "dags/detect_calibrations/dagRuns", params={"state": ["success", "failed"]}).json()
+    active = airflow.api("GET", "dags/restore_mous/dagRuns", params={"state": ["queued", "running"]}).json()
+    return bool(detections.get("dag_runs")) and not active.get("dag_runs", True)
 
 
 def _serve(airflow: SmallAirflow, ports: DemoPorts) -> None:

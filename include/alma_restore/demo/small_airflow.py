@@ -56,14 +56,15 @@ def settings_of_airflow(home: Path, repository: Path, port: int) -> dict[str, st
         },
         "database": {"sql_alchemy_conn": f"sqlite:///{home}/airflow.db?timeout=60"},
         "api": {"host": "127.0.0.1", "port": port, "base_url": f"http://127.0.0.1:{port}", "workers": 1},
-        "api_auth": {"jwt_secret": secrets.token_urlsafe(32)},
+        "api_auth": {"jwt_secret": secrets.token_urlsafe(64)},
         "scheduler": {
             "scheduler_idle_sleep_time": 0.1,
             "task_instance_heartbeat_timeout": 1800,
             "enable_health_check": False,
         },
         "dag_processor": {"refresh_interval": 30},
-        "workers": {"max_failed_heartbeats": 500},
+        # The api-server builds half of itself when it is first asked; a busy laptop takes longer than the default 5 s.
+        "workers": {"max_failed_heartbeats": 500, "execution_api_timeout": 60},
         "triggerer": {"capacity": 100},
         "logging": {"base_log_folder": home / "logs"},
         "usage_data_collection": {"enabled": False},

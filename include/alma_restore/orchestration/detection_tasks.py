@@ -24,7 +24,7 @@ def schedule() -> CronDataIntervalTimetable:
 
 
 # One look an interval (a time-out of zero): the schedule says how often, and no worker is held while nothing happens.
-@task.sensor(mode="poke", timeout=0, soft_fail=True, retries=3, retry_delay=timedelta(minutes=1))
+@task.sensor(mode="poke", timeout=0, soft_fail=True, retries=3, retry_delay=timedelta(seconds=20))
 def find_calibrations() -> PokeReturnValue:
     """Look for newly calibrated MOUSs in the window; the restores to start.
 
@@ -34,9 +34,8 @@ def find_calibrations() -> PokeReturnValue:
 
     context = get_current_context()
     house = open_house()
-    start, end = context["data_interval_start"], context["data_interval_end"]
-    if start is None or end is None:  # triggered by hand, without a date
-        start = end = datetime.now(timezone.utc)
+    now = datetime.now(timezone.utc)  # triggered by hand, a run can have no interval
+    start, end = context["data_interval_start"] or now, context["data_interval_end"] or now
     found = detecting.detect(house, start, end, backfill=context["dag_run"].run_type == "backfill")
     return PokeReturnValue(is_done=bool(found), xcom_value=[each.as_json() for each in found])
 

@@ -103,7 +103,7 @@ def verify(house: House, request_id: str) -> VerificationReport:
     """
     workspace = house.workspace(request_id)
     record = house.catalogue.get(request_id)
-    facts = _raw_facts(workspace, record)
+    facts = _raw_facts(workspace)
     report = verification.verify(workspace, _installation(house, record), facts, house.settings.verification)
     manifest = manifests.in_folder(workspace.products)
     write_json(
@@ -122,7 +122,7 @@ def verify(house: House, request_id: str) -> VerificationReport:
     return report
 
 
-def _raw_facts(workspace: Workspace, record: RequestRecord) -> dict[Uid, AsdmFacts]:
+def _raw_facts(workspace: Workspace) -> dict[Uid, AsdmFacts]:
     uids = [Uid(text) for text in workspace.metadata()["fileSetIds"]]
     return {uid: check_asdm(workspace.rawdata / uid.sanitised) for uid in uids}
 
