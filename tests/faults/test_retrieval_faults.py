@@ -79,6 +79,7 @@ def check(error: RestoreError | None, expected: type[RestoreError] | None, into:
         assert isinstance(error, expected)
         assert NAME in error.sentence or "STATUS" in error.sentence
         assert not (into / NAME).exists()
+        assert all(left.stat().st_size for left in into.iterdir())
 
 
 @pytest.mark.parametrize("fault", ngas_faults.ALL)

@@ -44,7 +44,11 @@ class PartFile:
                 raise NotAvailable(f"Another process is fetching {final.name}.", remedy="Wait for it.")
             opened = cls(stream, final, update)
             opened._read()
-            yield opened
+            try:
+                yield opened
+            finally:
+                if not opened.size:
+                    part.unlink(missing_ok=True)
 
     def append(self, block: memoryview) -> None:
         written = 0
