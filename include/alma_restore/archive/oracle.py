@@ -32,10 +32,11 @@ def connect(
     """
     import oracledb
 
-    oracledb.enable_thin_mode()  # else one log-in without an answer holds up all others of this process
+    driver: Any = oracledb  # not all of it is typed
+    driver.enable_thin_mode()  # else one log-in without an answer holds up all others of this process
     with_wallet = {"config_dir": wallet, "wallet_location": wallet, "wallet_password": wallet_password or None}
     return opened(
-        lambda: oracledb.connect(dsn=dsn, user=user, password=password, **(with_wallet if wallet else {})), **timeouts
+        lambda: driver.connect(dsn=dsn, user=user, password=password, **(with_wallet if wallet else {})), **timeouts
     )
 
 
