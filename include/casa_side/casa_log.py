@@ -8,7 +8,6 @@ from pathlib import Path
 _TABLE = re.compile(r"cannot convert table (\w+)")
 _BINARY = re.compile(r"SDMDataObjectStreamReaderException:\s*(.*)")
 _NOISE = re.compile(r"dUTC|TAI_UTC|Until the table is updated|times and coordinates derived from UTC")
-_TASK_REPORT = re.compile(r"raised an exception of class|Check the logs for additional details")
 
 
 def is_noise(line: str) -> bool:
@@ -27,11 +26,3 @@ def damage(log: Path) -> str:
     if binaries := dict.fromkeys(_BINARY.findall(text)):
         return f"importasdm cannot read a binary file: {'; '.join(binaries).rstrip('.')}"
     return ""
-
-
-def severe(log: Path) -> str:
-    """The last line of priority SEVERE that says why; empty: none."""
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    told = [line.split("\t", 3)[-1] for line in lines if "\tSEVERE\t" in line and not is_noise(line)]
-    plain = [line for line in told if not _TASK_REPORT.search(line)]
-    return (plain or told or [""])[-1].strip()

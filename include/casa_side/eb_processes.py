@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from plan import EbJob
 from signs import RestoreFailed
 
 _RESTORE_EB = Path(__file__).with_name("restore_eb.py")
+_CANNOT_WRITE = re.compile(r"write error|No space left|Disk quota exceeded")
+_LAST_WORDS = re.compile(r"(?:! |\s*what\(\):\s*)(.*)")  # of restore_eb.py, and of C++ when it aborts
 _READING_RAW_DATA = ("importasdm", "row count")
 
 
@@ -90,8 +93,8 @@ class _Said:
             self.step = line[2:]
         elif failure := RestoreFailed.from_line(line):
             self.failure = failure
-        elif line.startswith("! "):
-            self.reason = line[2:]
+        elif last_words := _LAST_WORDS.fullmatch(line):
+            self.reason = last_words[1]
         elif not casa_log.is_noise(line):
             print(f"{self._name} {line}", flush=True)
 
@@ -104,6 +107,9 @@ def _failure(job: EbJob, exit_code: int, said: _Said) -> RestoreFailed | None:
         return RestoreFailed(
             "casa_failed", job.eb, f"CASA was killed in {said.step} of {job.eb}: did the machine run out of memory?"
         )
+    if _CANNOT_WRITE.search(said.reason):
+        message = f"CASA could not write in {said.step} of {job.eb}: is the disk full? ({said.reason})"
+        return RestoreFailed("casa_failed", job.eb, message)
     how = f"CASA crashed ({signal.Signals(-exit_code).name})" if exit_code < 0 else "CASA failed"
     if said.step.startswith(_READING_RAW_DATA):
         why = f"the raw data are damaged ({_damage(job) or said.reason or 'CASA does not say which table'})"

@@ -1,7 +1,8 @@
 """Import single CASA tasks without the other hundred: half the time and memory of `import casatasks`.
 
 `casatasks/__init__.py` imports every task, and with them scipy and matplotlib's widgets. Importing this module first
-puts a package in its place that finds a task when it is asked for; `from casatasks import applycal` then reads as ever.
+puts a package in its place that finds a task when it is asked for; `from casatasks import applycal` then reads as ever,
+and `lean_casatasks.casatasks` is that package.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class _CasaTasks(ModuleType):
         return task
 
 
-def _install() -> None:
+def _install() -> ModuleType:
     spec = importlib.util.find_spec("casatasks")
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError("casatasks")
@@ -38,7 +39,7 @@ def _install() -> None:
     package.casalog = logsink(config.logfile)
     package.casalog.setglobal(True)
     sys.modules["casatasks"] = package
+    return package
 
 
-if "casatasks" not in sys.modules:
-    _install()
+casatasks = sys.modules.get("casatasks") or _install()

@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ import tar_products
 from intents import casa_intents
 from ms_reader import column, opened
 from signs import RestoreFailed
+
+_TASKS = ("importasdm", "flagmanager", "applycal")
 
 # Written into the MS by the pipeline's import, and read there by its later stages.
 _COPIED_TABLES = ("Source.xml", "SpectralWindow.xml", "DataDescription.xml")
@@ -66,10 +69,9 @@ class EbRestore:
         from casaconfig import config
 
         config.logfile = str(self.log)
-        import lean_casatasks  # noqa: F401 - makes `from casatasks import` quick
-        from casatasks import applycal, flagmanager, importasdm
+        import lean_casatasks
 
-        self._tasks = {"applycal": applycal, "flagmanager": flagmanager, "importasdm": importasdm}
+        self._tasks = {name: getattr(lean_casatasks.casatasks, name) for name in _TASKS}
 
     def _call(self, task: str, **arguments: Any) -> None:
         """Call a CASA task, noting the call in casa_commands.log as the pipeline does."""
@@ -155,10 +157,10 @@ class EbRestore:
                 applymode="calflagstrict",
                 flagbackup=False,
             )
-        except RuntimeError as error:
+        except RuntimeError:
             for table in call.tables:  # applycal does not say which table it could not use
                 _check_readable(table)
-            raise RuntimeError(casa_log.severe(self.log) or str(error)) from error
+            raise
 
 
 def _check_readable(caltable: str) -> None:
@@ -166,7 +168,9 @@ def _check_readable(caltable: str) -> None:
         with opened(caltable) as one:
             one.getcol("CPARAM" if "CPARAM" in one.colnames() else "FPARAM")
     except RuntimeError as error:
-        raise RestoreFailed("corrupt", caltable, f"The calibration table {caltable} is damaged: {error}.") from error
+        raise RestoreFailed(
+            "corrupt", caltable, f"The calibration table {caltable} is damaged: {_root_cause(error)}."
+        ) from error
 
 
 @contextmanager
@@ -182,19 +186,25 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def main() -> int:
+def _root_cause(error: BaseException) -> str:
+    """What CASA's C++ said before its tasks wrapped it."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return str(error).removeprefix("Exception Reported: ").rstrip(".")
+
+
+def _tell_failure(error: BaseException, log: Path) -> None:
+    """One line for our parent; the traceback to the log, for those who look."""
+    _say(error.line() if isinstance(error, RestoreFailed) else f"! {_root_cause(error)}")
+    with log.open("a") as casa_log_file:
+        traceback.print_exception(error, file=casa_log_file)
+
+
+def main() -> None:
     restore = EbRestore(json.load(sys.stdin))
-    try:
-        restore.run()
-    except RestoreFailed as failure:
-        _say(failure.line())
-        return 1
-    except Exception as error:
-        why = casa_log.damage(restore.log) or casa_log.severe(restore.log) or str(error)
-        _say(f"! {type(error).__name__}: {why}")
-        raise
-    return 0
+    sys.excepthook = lambda _, error, __: _tell_failure(error, restore.log)
+    restore.run()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

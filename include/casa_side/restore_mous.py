@@ -42,7 +42,8 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         restore(arguments.ppr, max(arguments.cores, 1))
-    except RestoreFailed as failure:
+    except (RestoreFailed, OSError) as error:
+        failure = error if isinstance(error, RestoreFailed) else RestoreFailed("casa_failed", "working", f"{error}.")
         print(failure.line(), flush=True)
         write_errorexit(Path.cwd(), Path.cwd().parent / "products")
         return 1

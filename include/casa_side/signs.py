@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 KINDS = ("corrupt", "inconsistent", "misconfigured", "refused", "casa_failed")
@@ -39,5 +40,5 @@ def write_errorexit(working: Path, products: Path) -> None:
     """Leave the empty `errorexit-<UTC>.txt` in working/ and products/, as the pipeline does (DOMAIN section 12)."""
     name = time.strftime("errorexit-%Y%m%dT%H%M%S.txt", time.gmtime())
     for folder in (working, products):
-        if folder.is_dir():
+        with suppress(OSError):  # the disk may be what failed
             (folder / name).touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -9,12 +10,14 @@ from pathlib import Path, PurePosixPath
 
 from signs import RestoreFailed
 
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+
 
 def unpack(archive: Path, into: Path) -> None:
     """Unpack folders and plain files, which all must land below `into` and replace nothing there.
 
     Raises:
-        RestoreFailed: the file is truncated, or no tar file; or it holds a link, an absolute path or `..`.
+        RestoreFailed: the file is truncated, or no tar file; it holds links, absolute paths or `..`; the disk is full.
     """
     try:
         with tarfile.open(archive, "r:gz") as tar:
@@ -22,7 +25,8 @@ def unpack(archive: Path, into: Path) -> None:
             for member in _harmless(tar, archive.name):
                 tar.extract(member, into)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise RestoreFailed("corrupt", archive.name, f"{archive.name} cannot be unpacked: {error}.") from error
+        kind = "casa_failed" if getattr(error, "errno", None) in _DISK_FULL else "corrupt"
+        raise RestoreFailed(kind, archive.name, f"{archive.name} cannot be unpacked: {error}.") from error
 
 
 def _harmless(tar: tarfile.TarFile, name: str) -> Iterator[tarfile.TarInfo]:

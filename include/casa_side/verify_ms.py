@@ -13,8 +13,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import asdm_rows
 import numpy
+
+import asdm_rows
 from intents import APPLIED, casa_intents
 from ms_reader import Piece, column, opened, pieces
 from signs import RestoreFailed

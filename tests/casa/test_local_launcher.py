@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from alma_restore.casa import launchers
 from alma_restore.casa.launchers.base import Handle, Job, JobState
 from alma_restore.casa.launchers.local import LocalLauncher

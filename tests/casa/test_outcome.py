@@ -1,0 +1,178 @@
+"""What the end of a CASA run means: the signs that the ALMA pipeline leaves, replayed (DOMAIN section 12)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from alma_restore.casa import attempts, outcome
+from alma_restore.casa.attempts import Attempt
+from alma_restore.casa.launchers.base import Handle, JobState
+from alma_restore.errors import CasaFailed, Corrupt, Inconsistent, Misconfigured, Refused, RestoreError
+from alma_restore.workspace import Workspace
+
+FIRST, SECOND = "uid___A002_Xd248b5_Xa7a", "uid___A002_Xd248b5_Xcc1"
+NOISE = """\
+2026-11-23 19:01:20\tSEVERE\timportasdm::MeasTable::dUTC(Double)\tLeap second table TAI_UTC seems out-of-date.
+2026-11-23 19:01:20\tSEVERE\timportasdm::MeasTable::dUTC(Double)+\tUntil the table is updated (see the CASA docs),
+2026-11-23 19:01:20\tSEVERE\timportasdm::MeasTable::dUTC(Double)+\ttimes and coordinates derived from UTC may be wrong.
+"""
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "/opt/casa/lib/py/lib/python3.8/site-packages/pipeline/infrastructure/basetask.py", line 640, in execute
+    result = self.prepare()
+"""
+UNHANDLED = "Unhandled error in executeppr while running pipeline task hifa_restoredata\n"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run of the pipeline ended: its exit code, its output, where errorexit files lie, which MSs there are."""
+
+    exit_code: int | None
+    log: str = ""
+    errorexit: tuple[str, ...] = ()
+    restored: tuple[str, ...] = (FIRST, SECOND)
+    casa_log: str = ""
+    note: str = ""
+    files: tuple[str, ...] = field(default=())
+
+    def replay(self, workspace: Workspace) -> JobState:
+        folder = attempts.folder(workspace, 1)
+        folder.mkdir()
+        attempts.note(workspace, Attempt(1, "key", Handle("local", "1", str(folder))))
+        (folder / "log").write_text(NOISE + self.log)
+        (workspace.working / "casa-20260101-000000.log").write_text(NOISE + self.casa_log)
+        for place in self.errorexit:
+            (workspace.root / place / "errorexit-20260101T000000.txt").touch()
+        for eb in self.restored:
+            (workspace.working / f"{eb}.ms").mkdir()
+            (workspace.working / f"{eb}.ms" / "table.dat").touch()
+        return JobState("ended", self.exit_code, self.note)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    workspace = Workspace(tmp_path).create({})
+    names = "".join(f"<AsdmIdentifier><AsdmDiskName>{eb}</AsdmDiskName></AsdmIdentifier>" for eb in (FIRST, SECOND))
+    workspace.ppr.write_text(f"<SciPipeRequest><SchedBlockIdentifier>{names}</SchedBlockIdentifier></SciPipeRequest>")
+    return workspace
+
+
+BOTH = ("working", "products")
+
+
+def failed(reason: str, restored: tuple[str, ...] = ()) -> Ended:
+    """As the pipeline ends on an exception in a task."""
+    return Ended(1, TRACEBACK + reason + "\n", errorexit=BOTH, restored=restored)
+
+
+FAILURES: dict[str, tuple[Ended, type[RestoreError], str]] = {
+    "caltables missing": (
+        failed("FileNotFoundError: [Errno 2] No such file or directory: '/s/products/u.session_1.caltables.tgz'"),
+        Corrupt,
+        "u.session_1.caltables.tgz is not where",
+    ),
+    "flagversions truncated": (
+        failed("EOFError: Compressed file ended before the end-of-stream marker was reached", (FIRST,)),
+        Corrupt,
+        "product is damaged: EOFError",
+    ),
+    "caltables no tar file": (failed("tarfile.ReadError: not a gzip file"), Corrupt, "not a gzip file"),
+    "a caltable incomplete": (
+        failed("RuntimeError: Table /s/working/uid___A002_X1_X2.ms.hifa_bandpass.s15_4.bcal.tbl does not exist"),
+        Corrupt,
+        "bcal.tbl is missing or incomplete",
+    ),
+    "session not in manifest": (failed("KeyError: 'default'"), Inconsistent, "session of the PPR"),
+    "execution block not in manifest": (failed(f"KeyError: '{SECOND}.ms'"), Inconsistent, f"{SECOND} is not in the"),
+    "no manifest": (
+        failed("AttributeError: 'NoneType' object has no attribute 'get_ous'"),
+        Corrupt,
+        "found no manifest",
+    ),
+    "unknown command": (failed(UNHANDLED.replace("hifa_restoredata", "hifa_foo")), CasaFailed, "task hifa_foo failed"),
+    "unknown parameter": (
+        failed(UNHANDLED + "TypeError: hifa_restoredata() got an unexpected keyword argument 'speed'"),
+        Misconfigured,
+        "hifa_restoredata does not take the parameters",
+    ),
+    "one ASDM absent, exit code 0": (
+        Ended(0, f"ERROR: Error processing {SECOND}\n", restored=(FIRST,)),
+        Corrupt,
+        f"left out {SECOND}",
+    ),
+    "one MS missing without a word": (Ended(0, restored=(FIRST,)), CasaFailed, f"no MeasurementSet of {SECOND}"),
+    "empty ASDM list, exit code 0": (
+        Ended(0, "    Empty ASDM list\n", errorexit=("working",), restored=()),
+        CasaFailed,
+        "lists no execution block",
+    ),
+    "empty commands, exit code 0": (
+        Ended(0, "    Empty commands list\n", errorexit=("working",), restored=()),
+        CasaFailed,
+        "lists no command",
+    ),
+    "PPR not well-formed, exit code 0": (
+        Ended(0, "xml.parsers.expat.ExpatError: no element found\n", errorexit=("working",), restored=()),
+        CasaFailed,
+        "not well-formed: no element found",
+    ),
+    "errorexit file and nothing else": (Ended(0, errorexit=("products",)), CasaFailed, "products/errorexit-2026"),
+    "wrong RelativePath": (
+        Ended(1, "FileNotFoundError: [Errno 2] No such file or directory: '/s/x/working'\n", restored=()),
+        CasaFailed,
+        "exit code 1 and gives no reason",
+    ),
+    "damaged ExecBlock.xml": (
+        Ended(139, casa_log="\tINFO\timportasdm::::casa\t##### Begin Task: importasdm         #####\n", restored=()),
+        Corrupt,
+        "SIGSEGV.* importasdm: the raw data",
+    ),
+    "crash in applycal": (
+        Ended(
+            139,
+            casa_log="##### Begin Task: importasdm  #####\n##### End Task: importasdm  #####\n"
+            "##### Begin Task: applycal  #####\n",
+        ),
+        CasaFailed,
+        "crashed .SIGSEGV",
+    ),
+    "killed": (Ended(137), CasaFailed, "SIGKILL.*memory"),
+    "gone without an exit code": (Ended(None, note="its process is gone"), CasaFailed, "its process is gone"),
+    "our own engine's line": (
+        Ended(1, f"FAILED corrupt {SECOND}: The raw data of {SECOND} are damaged.\n", errorexit=BOTH, restored=()),
+        Corrupt,
+        f"raw data of {SECOND} are damaged",
+    ),
+    "our own engine cannot": (
+        Ended(1, "FAILED refused hifa_foo: Not with this engine.\n", errorexit=BOTH, restored=()),
+        Refused,
+        "Not with this engine",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FAILURES)
+def test_every_sign_of_failure_is_a_failure_with_its_reason(what: str, workspace: Workspace) -> None:
+    ended, error, sentence = FAILURES[what]
+    state = ended.replay(workspace)
+    with pytest.raises(error, match=sentence) as caught:
+        outcome.judge(workspace, state)
+    assert type(caught.value) is error
+    assert caught.value.log_tail == ended.log.rstrip()
+
+
+def test_a_good_run_passes_whatever_noise_it_makes(workspace: Workspace) -> None:
+    warnings = "2026-01-01\tSEVERE\tapplycal\tsomething.tbl not found in cache\nWARNING: No DISPLAY\n"
+    state = Ended(0, "restored\n" + warnings, casa_log=warnings).replay(workspace)
+    outcome.judge(workspace, state)
+
+
+def test_the_log_tail_is_the_end_of_what_was_said_without_noise(workspace: Workspace) -> None:
+    lines = [f"line {number}" for number in range(100)]
+    Ended(0, "\n\n".join(lines) + "\n" + NOISE).replay(workspace)
+    assert outcome.log_tail(workspace).splitlines() == lines[-30:]
+    assert outcome.log_tail(workspace, lines=2) == "line 98\nline 99"

@@ -1,0 +1,219 @@
+"""The casatasks engine with real CASA: PPR in, the calibration's own MeasurementSets out."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_mous import EBS, MOUS, SECOND, THIRD, restore
+
+from alma_restore.casa.installations import Installation
+from alma_restore.errors import CasaFailed, Corrupt, Inconsistent, Misconfigured, Refused, RestoreError
+from alma_restore.settings import CasaSettings
+from alma_restore.workspace import Workspace
+
+
+def test_every_execution_block_is_restored_bit_for_bit(
+    restored: Workspace, demo_archive: Path, run_in_casa: Callable[..., str], casa_side: Path, tmp_path: Path
+) -> None:
+    reference = demo_archive / "reference" / MOUS.sanitised
+    made = [restored.working / f"{uid.sanitised}.ms" for uid in EBS]
+    program = casa_side / "compare_with_reference.py"
+    run_in_casa(program, "--reference", reference, "--out", tmp_path / "found.json", *made, cwd=tmp_path)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert {name: one["identical"] for name, one in found.items()} == {path.name: True for path in made}
+    assert all(one["rows"] == 4180 for one in found.values())
+
+
+def test_a_restore_leaves_what_the_pipeline_leaves(restored: Workspace) -> None:
+    names = {path.name for path in restored.working.iterdir()}
+    for uid in EBS:
+        assert {f"{uid.sanitised}.ms", f"{uid.sanitised}.ms.flagversions", f"casa-{uid.sanitised}.log"} <= names
+        assert (restored.working / f"{uid.sanitised}.ms" / "SpectralWindow.xml").is_file()
+    assert not list(restored.root.rglob("errorexit-*.txt"))
+    calls = [line.partition("(")[0] for line in (restored.working / "casa_commands.log").read_text().splitlines()[1:]]
+    assert calls == ["importasdm", "flagmanager", "applycal", "applycal", "applycal"] * 3
+
+
+def test_progress_is_told_in_lines_for_people(restored: Workspace) -> None:
+    log = (restored.logs / "attempt-1" / "log").read_text()
+    for uid in EBS:
+        assert f"{uid.sanitised} importasdm " in log
+        assert f"{uid.sanitised} 4180 rows" in log
+    assert "dUTC" not in log
+    assert log.splitlines()[-1].startswith("restored 3 execution blocks in ")
+
+
+def repack(archive: Path, keep: Callable[[str], bool]) -> None:
+    """Leave members out of a tar file."""
+    part = archive.with_suffix(".part")
+    with tarfile.open(archive) as old, tarfile.open(part, "w:gz") as new:
+        for member in old:
+            if keep(member.name):
+                new.addfile(member, old.extractfile(member) if member.isreg() else None)
+    part.replace(archive)
+
+
+def truncate(path: Path, fraction: float = 0.5) -> None:
+    with path.open("r+b") as file:
+        file.truncate(int(path.stat().st_size * fraction))
+
+
+def replace_in(paths: Path | list[Path], old: str, new: str) -> None:
+    for path in paths if isinstance(paths, list) else [paths]:
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+
+def remove(paths: Path | list[Path]) -> None:
+    for path in paths if isinstance(paths, list) else [paths]:
+        path.unlink()
+
+
+def raw(workspace: Workspace) -> Path:
+    return workspace.rawdata / SECOND.sanitised
+
+
+def the(workspace: Workspace, pattern: str) -> Path:
+    (found,) = workspace.products.glob(pattern)
+    return found
+
+
+def binary(workspace: Workspace) -> Path:
+    return sorted((raw(workspace) / "ASDMBinary").iterdir())[1]
+
+
+def manifests(workspace: Workspace) -> list[Path]:
+    return [*workspace.root.glob("*/*pipeline_manifest.xml")]
+
+
+Damage = Callable[[Workspace], None]
+FLAGS = f"{SECOND.sanitised}.ms.flagversions.tgz"
+IN_SECOND = f"{SECOND.sanitised}.ms."
+
+# DOMAIN section 12, and what section 9 says users suffer from.
+DAMAGES: dict[str, tuple[Damage, type[RestoreError], str]] = {
+    "caltables missing": (lambda w: remove(the(w, "*session_3.caltables.tgz")), Corrupt, "session_3.caltables.tgz"),
+    "caltables truncated": (lambda w: truncate(the(w, "*session_1.caltables.tgz")), Corrupt, "session_1.caltables"),
+    "a table not in caltables": (
+        lambda w: repack(the(w, "*session_1.caltables.tgz"), lambda name: not (IN_SECOND in name and "bcal" in name)),
+        Corrupt,
+        f"{IN_SECOND}.*bcal.tbl, which .* needs, is not in",
+    ),
+    "a table without its data": (
+        lambda w: repack(the(w, "*session_1.caltables.tgz"), lambda name: not ("bcal" in name and "table.f" in name)),
+        Corrupt,
+        "calibration table .*bcal.tbl is damaged",
+    ),
+    "flags missing": (lambda w: remove(the(w, FLAGS)), Corrupt, FLAGS),
+    "flags truncated": (lambda w: truncate(the(w, FLAGS)), Corrupt, FLAGS),
+    "flags without their data": (
+        lambda w: repack(the(w, FLAGS), lambda name: not name.endswith("table.dat")),
+        Corrupt,
+        FLAGS,
+    ),
+    "flags of no Pipeline_Final": (
+        lambda w: repack(the(w, FLAGS), lambda name: "flags.Pipeline_Final" not in name),
+        Corrupt,
+        "no flags.Pipeline_Final",
+    ),
+    "calapply is no list of calls": (
+        lambda w: replace_in(the(w, f"{IN_SECOND}calapply.txt"), "interp=", "interp=open('x') or "),
+        Corrupt,
+        "calapply.txt cannot be read",
+    ),
+    "no manifest": (lambda w: remove(manifests(w)), Corrupt, "no pipeline manifest"),
+    "wrong session": (lambda w: replace_in(w.ppr, "SESSION_3", "SESSION_5"), Inconsistent, THIRD.sanitised),
+    "session not in manifest": (
+        lambda w: replace_in(manifests(w), 'name="session_3"', 'name="session_4"'),
+        Inconsistent,
+        "session_3 is not in the manifest",
+    ),
+    "execution block not in manifest": (
+        lambda w: replace_in(manifests(w), f'"{SECOND.sanitised}.ms"', '"uid___A002_X1_X1.ms"'),
+        Inconsistent,
+        f"{SECOND.sanitised} is not in the manifest",
+    ),
+    "renormalised": (
+        lambda w: replace_in(manifests(w), "<finalflags", '<hifa_renorm apply="True"/><finalflags'),
+        Refused,
+        "renormalised .* `pipeline` engine",
+    ),
+    "unknown command": (
+        lambda w: replace_in(w.ppr, "hifa_restoredata", "hsd_restoredata"),
+        Refused,
+        "`pipeline` engine",
+    ),
+    "unknown parameter": (
+        lambda w: replace_in(
+            w.ppr,
+            "<ParameterSet/>",
+            "<ParameterSet><Parameter><Keyword>speed</Keyword><Value>1</Value></Parameter></ParameterSet>",
+        ),
+        Refused,
+        "no parameter speed",
+    ),
+    "unknown intent": (
+        lambda w: replace_in(the(w, f"{IN_SECOND}calapply.txt"), "'TARGET'", "'MOON'"),
+        Refused,
+        "no intent MOON",
+    ),
+    "no execution block": (
+        lambda w: replace_in(w.ppr, "AsdmIdentifier", "Nothing"),
+        CasaFailed,
+        "lists no execution block",
+    ),
+    "no command": (
+        lambda w: replace_in(w.ppr, "ProcessingCommand", "Nothing"),
+        CasaFailed,
+        "lists no command",
+    ),
+    "wrong RelativePath": (
+        lambda w: replace_in(w.ppr, "<RelativePath>.<", "<RelativePath>elsewhere<"),
+        Misconfigured,
+        "RelativePath",
+    ),
+    "one ASDM absent": (lambda w: raw(w).rename(w.root / "gone"), Corrupt, f"{SECOND.sanitised} are not in rawdata"),
+    "BDF missing": (lambda w: remove(binary(w)), Corrupt, f"{SECOND.sanitised} are damaged: scan 2 gave 0 of"),
+    "BDF truncated": (lambda w: truncate(binary(w)), Corrupt, "scan 2 gave 0 of .*reading"),
+    "bogus intent": (
+        lambda w: replace_in(raw(w) / "Scan.xml", "CALIBRATE_PHASE", "CALIBRATE_BOGUS"),
+        Corrupt,
+        "scan 2 gave 0 of",
+    ),
+    "table that CASA skips": (lambda w: truncate(raw(w) / "Annotation.xml"), Corrupt, "cannot read Annotation.xml"),
+    "table that CASA stumbles over": (lambda w: truncate(raw(w) / "Antenna.xml"), Corrupt, "cannot read Antenna.xml"),
+    "table that aborts CASA": (lambda w: truncate(raw(w) / "Polarization.xml"), Corrupt, "SIGABRT.*Polarization.xml"),
+    "table that crashes CASA": (
+        lambda w: replace_in(raw(w) / "ExecBlock.xml", "<numAntenna>10<", "<numAntenna>ten<"),
+        Corrupt,
+        f"SIGSEGV.*{SECOND.sanitised}.*damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_damaged_input_ends_with_the_right_error_and_its_signs(
+    what: str, workspace: Workspace, installation: Installation, casa: CasaSettings
+) -> None:
+    damage, error, sentence = DAMAGES[what]
+    damage(workspace)
+    with pytest.raises(error, match=sentence) as caught:
+        restore(installation, workspace, casa)
+    assert type(caught.value) is error
+    assert "FAILED" in caught.value.log_tail
+    for folder in (workspace.working, workspace.products):
+        (sign,) = folder.glob("errorexit-*.txt")
+        assert sign.stat().st_size == 0
+
+
+def test_an_existing_measurement_set_is_never_taken_as_it_is(
+    workspace: Workspace, run_in_casa: Callable[..., str], casa_side: Path
+) -> None:
+    (workspace.working / f"{SECOND.sanitised}.ms").mkdir()
+    with pytest.raises(AssertionError, match=f"{SECOND.sanitised}.ms of an earlier run is in working/"):
+        run_in_casa(casa_side / "restore_mous.py", workspace.ppr, cwd=workspace.working)
