@@ -8,6 +8,7 @@ peers=(
     "openssh-server:/usr/sbin/sshd"
     "postgresql:/usr/lib/postgresql"
     "chromium:/usr/bin/chromium"
+    "rabbitmq-server:/usr/lib/rabbitmq/bin/rabbitmq-server"
 )
 
 missing=()

@@ -1,0 +1,240 @@
+"""StartWorkflow events from a real RabbitMQ: stored, acknowledged, started, once each; or put aside with the reason."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pika
+import pytest
+
+from alma_restore.catalogue.store import Catalogue
+from alma_restore.client.connections import Connection
+from alma_restore.errors import Misconfigured, NotAvailable, Refused
+from alma_restore.events import broker as brokers
+from alma_restore.events import consuming
+from alma_restore.events.consuming import Consumer
+
+EVENT = {
+    "eventName": "runAlmaBasicRestoreWorkflow",
+    "type": "edu.nrao.archive.workflow.messaging.commands.StartWorkflow",
+    "additionalPaths": [],
+    "metadata": {
+        "workflowName": "AlmaOusRestoreWorkflow",
+        "processingSite": "NAASC",
+        "deliveryFormat": "CMS",
+        "telescope": "ALMA",
+        "fileSetIds": ["uid://A002/Xd248b5/Xa7a"],
+        "ousStatusId": "uid://A001/X12d1/X23e",
+        "projectCodeOrDataType": "2017.1.00370.S",
+        "cliCorrId": "f1a4dd4a-73ae-4aa7-ac30-9397d31dadab",
+        "casaHome": "/home/casa/packages/RHEL6/release/casa-release-5.4.0-68",
+    },
+}
+
+
+def event(correlation_id="f1a4dd4a-73ae-4aa7-ac30-9397d31dadab", **metadata):
+    return {**EVENT, "metadata": {**EVENT["metadata"], "cliCorrId": correlation_id, **metadata}}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(consuming, "IDLE_S", 0.05)
+    monkeypatch.setattr(consuming, "RUNS_EVERY_S", 0.1)
+    monkeypatch.setattr(brokers, "LONGEST_WAIT_S", 0.2)
+
+
+@contextmanager
+def consuming_with(broker, names, catalogue, start_run=lambda _: None) -> Iterator[Consumer]:
+    """A consumer at work."""
+    stop = threading.Event()
+    consumer = Consumer(broker.parameters(), names, catalogue, start_run)
+    worker = threading.Thread(target=consumer.run, args=(stop,))
+    worker.start()
+    try:
+        until(lambda: depth(broker, names.queue) is not None)
+        yield consumer
+    finally:
+        stop.set()
+        worker.join(20)
+        assert not worker.is_alive()
+
+
+def until(fact: Callable[[], object], limit_s: float = 30):
+    deadline = time.monotonic() + limit_s
+    while not (found := fact()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+    return found
+
+
+def publish(broker, names, *bodies, key="archive.event"):
+    with pika.BlockingConnection(broker.parameters()) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for body in bodies:
+            text = body if isinstance(body, bytes) else json.dumps(body).encode()
+            channel.basic_publish(names.exchange, key, text, pika.BasicProperties(app_id="aat", delivery_mode=2))
+
+
+def depth(broker, queue) -> int | None:
+    """Messages that wait in a queue; None when it is not there."""
+    with pika.BlockingConnection(broker.parameters()) as connection:
+        try:
+            return connection.channel().queue_declare(queue, passive=True).method.message_count
+        except pika.exceptions.ChannelClosedByBroker:
+            return None
+
+
+def dead_letters(broker, names):
+    with pika.BlockingConnection(broker.parameters()) as connection:
+        channel = connection.channel()
+        while True:
+            method, properties, body = channel.basic_get(names.dead_letters, auto_ack=True)
+            if method is None:
+                return
+            yield properties.headers, body
+
+
+def test_an_event_becomes_a_stored_request_with_a_run(broker, names, catalogue):
+    started = []
+    with consuming_with(broker, names, catalogue, started.append):
+        publish(broker, names, EVENT)
+        record = until(lambda: catalogue.by_correlation_id(EVENT["metadata"]["cliCorrId"]))
+        until(lambda: catalogue.get(record.id).run_id)
+    assert (record.mous_uid, record.origin, record.requested_by) == ("uid://A001/X12d1/X23e", "event", "aat")
+    assert [asked.casa_version for asked in started] == ["5.4.0-68"]
+    assert catalogue.get(record.id).run_id == started[0].run_id
+    assert depth(broker, names.queue) == 0
+
+
+def test_the_same_event_many_times_is_one_request_and_one_run(broker, names, catalogue):
+    started = []
+    with consuming_with(broker, names, catalogue, started.append):
+        publish(broker, names, *[EVENT] * 5)
+        until(lambda: catalogue.find().total)
+        until(lambda: depth(broker, names.queue) == 0 and catalogue.find().requests[0].run_id)
+    assert catalogue.find().total == 1
+    assert len(started) == 1
+
+
+def test_what_cannot_be_read_is_put_aside_with_the_reason_and_stops_nobody(broker, names, catalogue):
+    wrong = [b"no JSON", b"[1]", b"\xff\xfe", b"[" * 100_000, event(ousStatusId="nonsense"), event(telescope="VLA")]
+    with consuming_with(broker, names, catalogue):
+        publish(broker, names, *wrong, event("good"))
+        until(lambda: catalogue.by_correlation_id("good"))
+        until(lambda: depth(broker, names.dead_letters) == len(wrong))
+    aside = list(dead_letters(broker, names))
+    assert [body for _, body in aside[:3]] == wrong[:3]
+    reasons = [headers["x-reason"] for headers, _ in aside]
+    assert "no JSON" in reasons[0]
+    assert "nonsense" in reasons[4]
+    assert "VLA" in reasons[5]
+    assert {headers["x-code"] for headers, _ in aside} == {"bad_event"}
+    assert {headers["x-routing-key"] for headers, _ in aside} == {"archive.event"}
+    assert catalogue.find().total == 1
+
+
+def test_what_concerns_others_is_left_to_them(broker, names, catalogue):
+    others = [
+        {"eventName": "ingestionComplete", "type": "edu.nrao.archive.ingest.Complete", "metadata": {}},
+        {**EVENT, "metadata": {"workflowName": "VlassRestoreWorkflow"}},
+    ]
+    with consuming_with(broker, names, catalogue):
+        publish(broker, names, *others, event("ours"))
+        until(lambda: catalogue.by_correlation_id("ours"))
+        publish(broker, names, event("elsewhere"), key="archive.event.copy")
+    assert depth(broker, names.dead_letters) == 0
+    assert catalogue.find().total == 1
+
+
+def test_an_event_whose_request_cannot_be_stored_is_not_acknowledged(broker, names, catalogue, monkeypatch):
+    away = threading.Event()
+    away.set()
+    open_request = Catalogue.open_request
+
+    def unwilling(self, *args):
+        if away.is_set():
+            raise NotAvailable("The catalogue does not answer.")
+        return open_request(self, *args)
+
+    monkeypatch.setattr(Catalogue, "open_request", unwilling)
+    with consuming_with(broker, names, catalogue):
+        publish(broker, names, EVENT)
+        time.sleep(0.5)
+        assert catalogue.find().total == 0
+        away.clear()
+        until(lambda: catalogue.find().total)
+        until(lambda: depth(broker, names.queue) == 0)
+    assert depth(broker, names.dead_letters) == 0
+
+
+def test_runs_are_started_once_airflow_is_back_even_after_a_restart(broker, names, catalogue):
+    def away(_):
+        raise NotAvailable("Airflow does not answer.")
+
+    with consuming_with(broker, names, catalogue, away):
+        publish(broker, names, EVENT)
+        until(lambda: catalogue.find().total)
+        until(lambda: depth(broker, names.queue) == 0)  # stored, hence acknowledged
+    assert catalogue.find().requests[0].run_id is None
+    started = []
+    with consuming_with(broker, names, catalogue, started.append):
+        until(lambda: started)
+
+
+def test_a_request_that_airflow_will_never_take_ends_with_its_reason(broker, names, catalogue):
+    def refusing(asked):
+        if asked.correlation_id == "bad":
+            raise Refused("Airflow answers 400: no.", code="bad_request")
+
+    with consuming_with(broker, names, catalogue, refusing):
+        publish(broker, names, event("bad"), event("good"))
+        until(lambda: (good := catalogue.by_correlation_id("good")) and good.run_id)
+    bad = catalogue.by_correlation_id("bad")
+    assert (bad.state, bad.reason) == ("refused", "Airflow answers 400: no.")
+
+
+def test_a_lack_of_permission_ends_no_request(broker, names, catalogue):
+    def refusing(_):
+        raise Refused("Airflow answers 403: Forbidden.", code="not_allowed")
+
+    with consuming_with(broker, names, catalogue, refusing):
+        publish(broker, names, EVENT)
+        until(lambda: catalogue.find().total)
+        time.sleep(0.3)
+    assert catalogue.find().requests[0].state == "accepted"
+
+
+def test_a_broker_that_went_away_is_found_again_and_lost_nothing(broker, names, catalogue):
+    with consuming_with(broker, names, catalogue):
+        publish(broker, names, event("before"))
+        until(lambda: catalogue.by_correlation_id("before"))
+        broker.stop()
+        broker.start()
+        publish(broker, names, event("after"))
+        until(lambda: catalogue.by_correlation_id("after"))
+
+
+def test_a_broker_that_does_not_let_us_in_is_told(broker, names, catalogue):
+    where = brokers.parameters(Connection("amqp", "127.0.0.1", broker.port, "nobody", "nothing"))
+    with pytest.raises(Misconfigured, match="does not let our user in"):
+        Consumer(where, names, catalogue, lambda _: None).run(threading.Event())
+
+
+def test_something_else_under_our_name_is_told(broker, names, catalogue):
+    with pika.BlockingConnection(broker.parameters()) as connection:
+        connection.channel().exchange_declare(names.exchange, exchange_type="fanout")
+    with pytest.raises(Misconfigured, match=r"refuses: PRECONDITION_FAILED.*archive\.events"):
+        Consumer(broker.parameters(), names, catalogue, lambda _: None).run(threading.Event())
+
+
+def test_the_connection_says_where_the_broker_is():
+    where = brokers.parameters(Connection("amqps", "mq.example.org", login="ada", password="secret", schema="archive"))
+    assert (where.host, where.port, where.virtual_host) == ("mq.example.org", 5671, "archive")
+    assert where.ssl_options.server_hostname == "mq.example.org"
+    with pytest.raises(Misconfigured, match="of kind 'http'"):
+        brokers.parameters(Connection("http"))
