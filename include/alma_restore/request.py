@@ -8,7 +8,16 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, EmailStr, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    EmailStr,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from alma_restore.errors import Refused
 from alma_restore.uid import Uid
@@ -16,6 +25,8 @@ from alma_restore.uid import Uid
 Origin = Literal["detection", "backfill", "hand", "page", "command", "event"]
 
 _NOT_IN_A_RUN_ID = re.compile(r"[^A-Za-z0-9_.~:+-]")
+
+_EMAIL: TypeAdapter[str] = TypeAdapter(EmailStr)
 
 REQUEST_FIELDS_HELP = "mous_uid or eb_uid, casa_version, email, destination"
 
@@ -103,6 +114,14 @@ class RestoreRequest(BaseModel):
                 code="bad_request",
                 remedy=f"A request takes: {REQUEST_FIELDS_HELP}.",
             ) from error
+
+
+def readable_email(text: object) -> str:
+    """The address, where it is one: even who sent a request that cannot be read is told so."""
+    try:
+        return str(_EMAIL.validate_python(text))
+    except ValidationError:
+        return ""
 
 
 def _sentence(detail: Any) -> str:

@@ -29,4 +29,4 @@ class Archive:
         if self.asdm_folder is None:
             return None
         folder = self.asdm_folder / eb_uid.sanitised
-        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) or None
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

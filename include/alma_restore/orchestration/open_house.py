@@ -11,6 +11,7 @@ from typing import Any
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from alma_restore.archive import oracle
 from alma_restore.archive.asdm import AsdmExporter
 from alma_restore.archive.metadata import Metadata
 from alma_restore.archive.ngas import NgasClient, NgasNode
@@ -58,7 +59,9 @@ def _connection(name: str) -> Any:
 @contextmanager
 def _metadata_connection() -> Iterator[Any]:
     """A connection to the metadata database, whatever its kind: the connection's type chooses the hook."""
-    with closing(_connection(METADATA_CONNECTION).get_hook().get_conn()) as connection:
+    description = _connection(METADATA_CONNECTION)
+    connect = description.get_hook().get_conn
+    with closing(oracle.opened(connect) if description.conn_type == "oracle" else connect()) as connection:
         yield connection
 
 

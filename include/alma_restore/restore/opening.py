@@ -13,7 +13,7 @@ from alma_restore.casa import installations
 from alma_restore.catalogue.records import RequestRecord
 from alma_restore.delivery import destination
 from alma_restore.errors import Refused
-from alma_restore.request import RestoreRequest
+from alma_restore.request import RestoreRequest, readable_email
 from alma_restore.restore.house import House, mous_of
 from alma_restore.rules import disk, eligibility
 from alma_restore.uid import Uid
@@ -39,7 +39,8 @@ def store_request(house: House, fields: Mapping[str, Any], run_id: str | None) -
     try:
         return house.catalogue.open_request(RestoreRequest.parse(fields), run_id)
     except Refused as refusal:
-        return house.catalogue.open_unreadable(fields, refusal, run_id=run_id)
+        email = readable_email(fields.get("email"))
+        return house.catalogue.open_unreadable(fields, refusal, run_id=run_id, email=email)
 
 
 def admit(house: House, request_id: str) -> OpenedRequest:
@@ -107,7 +108,8 @@ def _bytes_needed(house: House, calibration: Calibration) -> int:
 
 
 def _raw_bytes(house: House, block: ExecutionBlock) -> int:
-    return house.archive.raw_bytes(block.uid) or house.settings.disk.unknown_eb_bytes
+    known = house.archive.raw_bytes(block.uid)
+    return house.settings.disk.unknown_eb_bytes if known is None else known
 
 
 def _metadata(house: House, record: RequestRecord, calibration: Calibration) -> dict[str, Any]:
