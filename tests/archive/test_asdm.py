@@ -235,6 +235,12 @@ def test_a_command_that_is_not_there(place: Place, with_setup: bool) -> None:
         place.export(command=("no-such-command-anywhere",), setup_script=setup)
 
 
+def test_a_folder_that_cannot_be_written(place: Place) -> None:
+    place.rawdata.write_text("no folder")
+    with pytest.raises(Misconfigured, match="cannot be written"):
+        place.export()
+
+
 # --- side by side ----------------------------------------------------------------------------------------------------
 
 

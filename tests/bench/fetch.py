@@ -38,7 +38,6 @@ def run(home: Path) -> list[dict[str, Any]]:
     try:
         for name, size in (LARGE | MANY).items():
             _make(archive / name, size)
-        told.unlink(missing_ok=True)
         module = [sys.executable, "-m", "alma_restore.demo.ngas_server"]
         server = subprocess.Popen([*module, "--root", archive, "--port", "0", "--port-file", told])
         try:
@@ -48,6 +47,7 @@ def run(home: Path) -> list[dict[str, Any]]:
             server.wait()
     finally:
         shutil.rmtree(archive)
+        told.unlink(missing_ok=True)
 
 
 def _measure(home: Path, port: int) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from alma_restore.archive.asdm_structure import AsdmFacts, check_asdm
+from alma_restore.archive.disk import writing
 from alma_restore.archive.slots import hold_alone, slot
 from alma_restore.archive.tries import tries
 from alma_restore.errors import Corrupt, Misconfigured, NotAvailable
@@ -55,9 +56,9 @@ class AsdmExporter:
             The checked ASDM folder.
 
         Raises:
-            NotAvailable: the command failed, or took too long.
+            NotAvailable: the command failed, or took too long; or the disk is full.
             Corrupt: what it wrote is damaged, at every try.
-            Misconfigured: the command or its set-up script is not there.
+            Misconfigured: the command or its set-up script is not there, or the folder cannot be written.
 
         Source: DOMAIN section 6.
         """
@@ -72,7 +73,7 @@ class AsdmExporter:
         return final
 
     def _try(self, eb_uid: Uid, final: Path, log: Path, progress: Progress) -> None:
-        with _aside(final) as aside:
+        with writing(final.name, final.parent), _aside(final) as aside:
             exit_code = self._run(eb_uid, aside, log, progress)
             exported = aside / final.name
             if not exported.is_dir():
@@ -90,7 +91,7 @@ class AsdmExporter:
                 try:
                     return process.wait(timeout=min(_LOOK_S, max(deadline - time.monotonic(), 0)))
                 except subprocess.TimeoutExpired:
-                    progress(*_size(folder))
+                    progress(*_size(folder / eb_uid.sanitised))
         raise NotAvailable(
             f"The export of {eb_uid} was stopped after {self._settings.timeout_s:g} s.",
             remedy="Try again later, or allow more time in exporter.timeout_s.",
@@ -114,18 +115,17 @@ def _aside(final: Path) -> Iterator[Path]:
     """An empty folder beside the final one, for this process alone, gone afterwards."""
     folder = final.with_name(f".{final.name}.export")
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        if not hold_alone(descriptor, folder):
+    lock = folder / ".lock"  # not the folder itself: a network file system locks only what is open for writing
+    with lock.open("w") as held:
+        if not hold_alone(held.fileno(), lock):
             raise NotAvailable(f"Another process is exporting {final.name}.", remedy="Wait for it.")
         for left_over in folder.iterdir():
-            _remove(left_over)
+            if left_over != lock:
+                _remove(left_over)
         try:
             yield folder
         finally:
             shutil.rmtree(folder)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
