@@ -40,6 +40,18 @@ class DetectionSettings(_Section):
     email: str = ""
 
 
+class SweepSettings(_Section):
+    """How the whole archive is walked through for what detection missed.
+
+    Attributes:
+        schedule: cron expression (UTC) of the sweeps.
+        time_limit_s: how long one of them may take; the next one goes on.
+    """
+
+    schedule: str = "0 2 * * 6"
+    time_limit_s: float = Field(default=3600.0, gt=0)
+
+
 class NgasSettings(_Section):
     """How files are fetched from NGAS (DOMAIN section 5).
 
@@ -100,6 +112,25 @@ class DiskSettings(_Section):
     spare_bytes: int = 2 * 1024**3
 
 
+class SlurmSettings(_Section):
+    """How CASA is run by a Slurm cluster (docs/launchers.md). Its nodes see the spool under the same path as Airflow.
+
+    Attributes:
+        partition, account: of the jobs; empty: the cluster's defaults.
+        options: more options of sbatch, one element an option, such as `--mem=32G`.
+        ssh_host: where Slurm's commands are run, `host` or `user@host`; empty: on this machine.
+        ssh_options: options of ssh, one element an argument, such as `-i` and the file of a key.
+        poll_s: how often a job is looked at.
+    """
+
+    partition: str = ""
+    account: str = ""
+    options: tuple[str, ...] = ()
+    ssh_host: str = Field(default="", pattern=r"^([^-\s]\S*)?$")
+    ssh_options: tuple[str, ...] = ()
+    poll_s: float = Field(default=30.0, gt=0)
+
+
 class CasaSettings(_Section):
     """How CASA is run.
 
@@ -110,7 +141,9 @@ class CasaSettings(_Section):
         time_limit_s: when a run is given up.
         no_progress_s: silence of log and MeasurementSets after which a run counts as stuck.
         niceness: of local CASA processes.
-        poll_s: how often a running job is looked at.
+        poll_s: how often a local job is looked at.
+        patience_s: how long a cluster may be silent, or not know a job, before that job counts as lost.
+        slurm: for the launcher `slurm`.
     """
 
     installations: Path | None = None
@@ -120,6 +153,8 @@ class CasaSettings(_Section):
     no_progress_s: float = 2 * 3600.0
     niceness: int = Field(default=5, ge=0, le=19)
     poll_s: float = Field(default=1.0, gt=0)
+    patience_s: float = Field(default=4 * 3600.0, ge=0)
+    slurm: SlurmSettings = SlurmSettings()
 
 
 class VerificationSettings(_Section):
@@ -213,6 +248,7 @@ class Settings(BaseSettings):
     keep_workspace: str = Field(default="on_failure", pattern="^(never|on_failure|always)$")
     airflow_url: str = "http://127.0.0.1:8080"
     detection: DetectionSettings = DetectionSettings()
+    sweep: SweepSettings = SweepSettings()
     ngas: NgasSettings = NgasSettings()
     exporter: ExporterSettings = ExporterSettings()
     disk: DiskSettings = DiskSettings()

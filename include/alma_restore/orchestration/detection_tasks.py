@@ -6,7 +6,7 @@ import logging
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from airflow.sdk import CronDataIntervalTimetable, get_current_context, task
+from airflow.sdk import CronDataIntervalTimetable, CronTriggerTimetable, get_current_context, task
 from airflow.sdk.bases.sensor import PokeReturnValue
 
 from alma_restore.orchestration.open_house import open_house
@@ -20,7 +20,13 @@ FIRST_DAY = datetime(2017, 10, 1, tzinfo=timezone.utc)
 
 
 def schedule() -> CronDataIntervalTimetable:
+    """When detection runs: each run looks at the data interval that has just ended."""
     return CronDataIntervalTimetable(settings().detection.schedule, timezone="UTC")
+
+
+def sweep_schedule() -> CronTriggerTimetable:
+    """When the whole archive is swept."""
+    return CronTriggerTimetable(settings().sweep.schedule, timezone="UTC")
 
 
 # One look an interval (a time-out of zero): the schedule says how often, and no worker is held while nothing happens.
@@ -46,3 +52,12 @@ def trigger_restores(restores: list[dict[str, Any]]) -> int:
     started = [each["run_id"] for each in restores if trigger_restore(each["run_id"], each["conf"])]
     log.info("Started %d of %d restores: %s", len(started), len(restores), " ".join(started))
     return len(started)
+
+
+@task(retries=3, retry_delay=timedelta(minutes=5))
+def sweep() -> list[dict[str, Any]]:
+    """Judge the next part of the whole archive; the restores to start."""
+    from alma_restore.restore import sweeping
+
+    house = open_house()
+    return [each.as_json() for each in sweeping.sweep(house, house.settings.sweep.time_limit_s)]

@@ -42,10 +42,12 @@ def detect(house: House, start: datetime, end: datetime, backfill: bool) -> list
     return record(house, house.archive.metadata.calibrated_between(start, end), "backfill" if backfill else "detection")
 
 
-def record(house: House, calibrations: Iterable[Calibration], origin: Origin) -> list[Restore]:
+def record(
+    house: House, calibrations: Iterable[Calibration], origin: Origin, seen_by: str = "detection"
+) -> list[Restore]:
     """Record calibrations with the decision on each; the restores to be asked for, oldest calibration first."""
     judged = [(calibration, eligibility.judge(calibration)) for calibration in calibrations]
-    house.catalogue.record_calibrations(judged, seen_by=origin)
+    house.catalogue.record_calibrations(judged, seen_by=seen_by)
     seen = {(calibration.mous_uid, calibration.fingerprint) for calibration, _ in judged}
     pending = [each for each in house.catalogue.pending_calibrations() if (each.mous_uid, each.fingerprint) in seen]
     return [_restore(house, each, origin) for each in pending]

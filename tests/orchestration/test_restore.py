@@ -1,0 +1,146 @@
+"""restore_mous: a good request is delivered, a bad one ends in one clear sentence, stored and mailed."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from alma_restore import settings
+from alma_restore.demo.archive import DEMO_MOUSS
+
+ONE_EB = "uid://A001/X1284/X266"
+MAIN = "uid://A001/X12d1/X23e"
+EMAIL = "astronomer@example.org"
+
+
+@pytest.fixture
+def restore(dag_of, home, catalogue, mails):
+    """Run restore_mous on a conf; returns the request as stored, and the mails sent."""
+
+    def run(**conf):
+        dag_run = dag_of("restore_mous").test(run_conf={"email": EMAIL, **conf})
+        request = catalogue.by_run_id(dag_run.run_id)
+        assert request is not None
+        return request, mails.mails()
+
+    return run
+
+
+def text_of(mail):
+    return mail.get_body(("plain",)).get_content()
+
+
+def delivered_folders(home):
+    return [path for path in (home / "deliveries").glob("*") if not path.name.startswith(".")]
+
+
+def test_one_restore_is_delivered_verified_and_told(restore, home, catalogue):
+    request, mails = restore(eb_uid=next(str(mous.ebs[0].uid) for mous in DEMO_MOUSS if mous.uid == ONE_EB))
+    assert (request.state, request.mous_uid, request.reason) == ("delivered", ONE_EB, "")
+    (folder,) = delivered_folders(home)
+    assert [path.name for path in folder.glob("*.ms")] == ["uid___A002_Xcc8b1f_X2d1a.ms"]
+    wanted = ("PPR.xml", "restore.json", "README.txt", "flux.csv", "SHA256SUMS")
+    assert all((folder / name).is_file() for name in wanted)
+    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    (mail,) = mails
+    assert mail["To"] == EMAIL
+    assert str(folder) in text_of(mail)
+    assert not Path(request.workspace).exists()
+    assert catalogue.reserved_bytes(settings.settings().spool_root) == 0
+
+
+def manifest_names_another_session(archive):
+    for manifest in (archive / "ngas").glob("*X266*pipeline_manifest.xml"):
+        manifest.write_text(manifest.read_text().replace("uid___A002_Xcc8b1f_X2d1a", "uid___A002_Xcc8b1f_X9999"))
+
+
+def product_missing(archive):
+    next((archive / "ngas").glob("*X2d1a*.flagversions.tgz")).unlink()
+
+
+def tgz_cut_short(archive):
+    product = next((archive / "ngas").glob("*X266*.caltables.tgz"))
+    product.write_bytes(product.read_bytes()[:-1000])
+
+
+def tgz_garbled(archive):
+    product = next((archive / "ngas").glob("*X266*.caltables.tgz"))
+    product.write_bytes(bytes(len(product.read_bytes())))
+
+
+def asdm_cut_short(archive):
+    bdf = next((archive / "asdm" / "uid___A002_Xcc8b1f_X2d1a" / "ASDMBinary").iterdir())
+    bdf.write_bytes(bdf.read_bytes()[:-500])
+
+
+def asdm_missing(archive):
+    shutil.rmtree(archive / "asdm" / "uid___A002_Xcc8b1f_X2d1a")
+
+
+def database_gone(archive):
+    (archive / "metadata.sqlite").unlink()
+
+
+def qa0_changed(archive):
+    with sqlite3.connect(archive / "metadata.sqlite") as connection:
+        connection.execute(
+            "UPDATE AQUA_EXECBLOCK SET QA0STATUS = 'Fail' WHERE EXECBLOCKUID LIKE 'uid://A002/Xd248b5/Xcc1%'"
+        )
+
+
+BAD = [
+    # conf, damage, state, words of the reason
+    ({"mous_uid": "uid://A001/X1/X2"}, None, "refused", ["uid://A001/X1/X2"]),
+    ({"eb_uid": "uid://A002/X1/X2"}, None, "refused", ["uid://A002/X1/X2"]),
+    ({"mous_uid": ONE_EB, "mous": "x"}, None, "refused", ["Unknown field 'mous'"]),
+    ({"mous_uid": ONE_EB, "casa_version": "5.1.1-5"}, None, "refused", ["5.1.1-5"]),
+    ({"mous_uid": ONE_EB, "destination": "/etc"}, None, "refused", ["/etc"]),
+    ({"mous_uid": "uid://A001/X12a3/X80e"}, None, "refused", ["by hand", "scriptForCalibration.py"]),
+    ({"mous_uid": ONE_EB}, product_missing, "failed", ["flagversions.tgz"]),
+    ({"mous_uid": ONE_EB}, tgz_cut_short, "failed", ["caltables.tgz"]),
+    ({"mous_uid": ONE_EB}, tgz_garbled, "failed", ["caltables.tgz"]),
+    ({"mous_uid": ONE_EB}, asdm_cut_short, "failed", ["uid"]),
+    ({"mous_uid": ONE_EB}, asdm_missing, "failed", ["uid://A002/Xcc8b1f/X2d1a"]),
+    ({"mous_uid": ONE_EB}, manifest_names_another_session, "failed", ["uid"]),
+    ({"mous_uid": MAIN}, qa0_changed, "failed", ["uid://A002/Xd248b5/Xcc1"]),
+    ({"mous_uid": ONE_EB}, database_gone, "failed", ["metadata.sqlite"]),
+]
+
+
+@pytest.mark.parametrize(("conf", "damage", "state", "words"), BAD, ids=lambda case: getattr(case, "__name__", None))
+def test_a_bad_request_ends_in_one_sentence_stored_and_mailed(restore, home, archive, conf, damage, state, words):
+    if damage:
+        damage(archive)
+    request, mails = restore(**conf)
+    assert request.state == state
+    assert all(word in request.reason for word in words), request.reason
+    assert "\n" not in request.reason
+    assert delivered_folders(home) == []
+    assert [mail["To"] for mail in mails] == [EMAIL]
+    assert request.reason.split()[0] in text_of(mails[0])
+
+
+def test_a_bad_address_is_refused_and_mailed_to_nobody(restore, home):
+    request, mails = restore(mous_uid=ONE_EB, email="nobody at all")
+    assert (request.state, mails) == ("refused", [])
+    assert "nobody at all" in request.reason
+
+
+def test_too_little_disk_is_told_before_anything_is_fetched(restore, home, monkeypatch):
+    monkeypatch.setenv("ALMA_RESTORE_DISK__SPARE_BYTES", str(10**18))
+    settings.settings.cache_clear()
+    request, mails = restore(mous_uid=ONE_EB)
+    assert (request.state, len(mails)) == ("failed", 1)
+    assert "free" in request.reason
+    assert not list((home / "spool").glob("*/rawdata/*"))
+
+
+def test_a_dead_mail_server_fails_nothing(restore, home, catalogue, mails, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_ALMA_SMTP", '{"conn_type": "smtp", "host": "127.0.0.1", "port": 1}')
+    request, _ = restore(mous_uid="uid://A001/X12a3/X80e")
+    assert request.state == "refused"
+    assert any("could not be sent" in line.note for line in catalogue.history(request.id))
