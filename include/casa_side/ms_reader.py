@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy
 
-_PIECE_BYTES = 64 * 2**20
+_PIECE_BYTES = 4 * 2**20
 _PARALLEL_HANDS = (5, 8, 9, 12)  # RR, LL, XX, YY in casacore's Stokes enumeration
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from ms_reader import Piece, column, opened, pieces
 from signs import RestoreFailed
 
 _CALIBRATORS = set(APPLIED) - {"TARGET", "CHECK"}
-_SAMPLES_PER_PIECE = 5_000
+_SAMPLES_PER_PIECE = 2_000
 _SIGMA_OF_MEDIAN_DEVIATION = 1.4826
 
 
@@ -105,15 +106,21 @@ def _by_field(ms: Path) -> list[dict[str, Any]]:
         archived_flags = stack.enter_context(opened(archived)) if archived.is_dir() else None
         for piece in pieces(ms, ("FIELD_ID", "STATE_ID", "FLAG", "CORRECTED_DATA")):
             before = None if archived_flags is None else _rows_of(archived_flags, "FLAG", piece.rows)
-            for number in numpy.unique(piece.columns["FIELD_ID"]).tolist():
-                of_field = piece.columns["FIELD_ID"] == number
+            for number, of_field in _by_number(piece.columns["FIELD_ID"]):
                 _add(fields[number], piece, of_field, before, main)
     names = column(ms / "FIELD", "NAME")
     obs_modes = column(ms / "STATE", "OBS_MODE")
     return [found.figures(names[number], obs_modes) for number, found in sorted(fields.items())]
 
 
-def _add(field: _Field, piece: Piece, of_field: numpy.ndarray, before: numpy.ndarray | None, main: Any) -> None:
+def _by_number(numbers: numpy.ndarray) -> Iterator[tuple[int, Any]]:
+    """Each number with where it stands; all the same needs no copy."""
+    found = numpy.unique(numbers).tolist()
+    for number in found:
+        yield number, slice(None) if len(found) == 1 else numbers == number
+
+
+def _add(field: _Field, piece: Piece, of_field: Any, before: numpy.ndarray | None, main: Any) -> None:
     flag = piece.columns["FLAG"][..., of_field]
     corrected = piece.columns["CORRECTED_DATA"][..., of_field]
     field.states.update(numpy.unique(piece.columns["STATE_ID"][of_field]).tolist())
@@ -141,9 +148,9 @@ def _rows_of(one: Any, name: str, rows: numpy.ndarray) -> numpy.ndarray:
 def _channel_averages(corrected: numpy.ndarray, flag: numpy.ndarray, hands: list[int]) -> numpy.ndarray:
     """A spread of the piece's visibilities, XX and YY, averaged over the channels that are not flagged."""
     stride = max(1, corrected.shape[-1] * len(hands) // _SAMPLES_PER_PIECE)
-    good = ~flag[hands][..., ::stride]
+    good = ~flag[..., ::stride][hands]
     channels = good.sum(axis=1)
-    total = numpy.where(good, corrected[hands][..., ::stride], 0).sum(axis=1)
+    total = numpy.where(good, corrected[..., ::stride][hands], 0).sum(axis=1)
     return total[channels > 0] / channels[channels > 0]
 
 
