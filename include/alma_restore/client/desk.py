@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -161,7 +162,11 @@ class Desk:
         anew = from_start or told.state in ("cancelled", "expired")
         undone = [] if anew else _undone(self.airflow.task_instances(told.run_id))
         self.airflow.clear(told.run_id, undone or [_FIRST_TASK])
-        return replace(told, state="accepted", stage="", reason="", remedy="", log_tail="", ended_at=None)
+        if self.catalogue is None or not told.request_id:
+            return replace(told, state="accepted", stage="", reason="", ended_at=None)
+        with suppress(IllegalTransition):  # its first task was quicker
+            self.catalogue.reopen(told.request_id, "Asked to run again.")
+        return self.status(told.request_id)
 
     def wait(
         self,

@@ -1,0 +1,41 @@
+"""`alma-restore events`: without a broker it is said what to set; SIGTERM ends it in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from alma_restore.cli.exits import Exit
+from alma_restore.cli.main import app
+
+
+@pytest.mark.parametrize("command", ["consume", "publish"])
+def test_without_a_broker_it_is_said_what_to_set(surroundings, command):
+    result = CliRunner().invoke(app, ["events", command])
+    assert result.exit_code == Exit.MISCONFIGURED
+    assert "AIRFLOW_CONN_ALMA_EVENTS is not set" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["consume", "publish"])
+def test_it_waits_for_a_broker_that_is_away_and_ends_when_told_to(surroundings, tmp_path, command):
+    surroundings.setenv("AIRFLOW_CONN_ALMA_EVENTS", "amqp://127.0.0.1:1")
+    program = Path(sys.executable).with_name("alma-restore")
+    log = tmp_path / "log"
+    with log.open("w") as out:
+        started = subprocess.Popen([program, "events", command], stderr=out, env=dict(os.environ))
+    deadline = time.monotonic() + 30
+    while "does not answer" not in log.read_text():
+        assert started.poll() is None, log.read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    started.send_signal(signal.SIGTERM)
+    assert started.wait(10) == Exit.OK
+    assert "Next try in 1 s." in log.read_text()
+    assert "Traceback" not in log.read_text()
