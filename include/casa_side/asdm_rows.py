@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from signs import RestoreFailed
+from signs import RestoreFailed, corrupt
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _rows(asdm: Path, table: str) -> Iterator[ElementTree.Element]:
 
 
 def _damaged(asdm: Path, table: str, error: Exception) -> RestoreFailed:
-    return RestoreFailed("corrupt", asdm.name, f"{table}.xml of {asdm.name} is damaged: {error}.")
+    return corrupt(asdm.name, f"{table}.xml of {asdm.name} is damaged: {error}.")
 
 
 def _text(row: ElementTree.Element, tag: str) -> str:

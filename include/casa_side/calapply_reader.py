@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from signs import RestoreFailed
+from signs import corrupt
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ def read(path: Path) -> tuple[ApplyCall, ...]:
         calls = tuple(_call(_arguments(line)) for line in lines)
     except FileNotFoundError as error:
         message = f"{path.name}, which the manifest names, is not in {path.parent.name}/."
-        raise RestoreFailed("corrupt", path.name, message) from error
+        raise corrupt(path.name, message) from error
     except (OSError, SyntaxError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RestoreFailed("corrupt", path.name, f"{path.name} cannot be read: {error}.") from error
+        raise corrupt(path.name, f"{path.name} cannot be read: {error}.") from error
     if not calls:
-        raise RestoreFailed("corrupt", path.name, f"{path.name} applies no calibration at all.")
+        raise corrupt(path.name, f"{path.name} applies no calibration at all.")
     return calls
 
 

@@ -10,15 +10,17 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import asdm_rows
 import casa_log
 from plan import EbJob
-from signs import RestoreFailed
+from signs import RestoreFailed, casa_failed, corrupt
 
 _RESTORE_EB = Path(__file__).with_name("restore_eb.py")
 _CANNOT_WRITE = re.compile(r"write error|No space left|Disk quota exceeded")
+_NO_MEMORY = re.compile(r"bad_alloc|Cannot allocate memory|MemoryError")
 _LAST_WORDS = re.compile(r"(?:! |\s*what\(\):\s*)(.*)")  # of restore_eb.py, and of C++ when it aborts
 _READING_RAW_DATA = ("importasdm", "row count")
 
@@ -65,9 +67,9 @@ class _Crew:
                 errors="replace",
             )
             self._running.add(process)
-        said = _Said(name)
-        with process.stdin as stdin:
+        with suppress(BrokenPipeError), process.stdin as stdin:  # one that dies at once tells why below
             json.dump(job.to_json(), stdin)
+        said = _Said(name)
         for line in process.stdout:
             said.hear(line.rstrip())
         failure = _failure(job, process.wait(), said)
@@ -103,20 +105,16 @@ def _failure(job: EbJob, exit_code: int, said: _Said) -> RestoreFailed | None:
     """Why this process ended; None if it did its work."""
     if exit_code == 0 or said.failure:
         return said.failure
-    if exit_code == -signal.SIGKILL:
-        return RestoreFailed(
-            "casa_failed", job.eb, f"CASA was killed in {said.step} of {job.eb}: did the machine run out of memory?"
-        )
+    where = f"in {said.step} of {job.eb}"
+    if exit_code == -signal.SIGKILL or _NO_MEMORY.search(said.reason):
+        return casa_failed(job.eb, f"CASA was killed {where}: did the machine run out of memory?")
     if _CANNOT_WRITE.search(said.reason):
-        message = f"CASA could not write in {said.step} of {job.eb}: is the disk full? ({said.reason})"
-        return RestoreFailed("casa_failed", job.eb, message)
-    how = f"CASA crashed ({signal.Signals(-exit_code).name})" if exit_code < 0 else "CASA failed"
+        return casa_failed(job.eb, f"CASA could not write {where}: is the disk full? ({said.reason})")
+    how = f"CASA crashed ({signal.Signals(-exit_code).name}) {where}" if exit_code < 0 else f"CASA failed {where}"
     if said.step.startswith(_READING_RAW_DATA):
-        why = f"the raw data are damaged ({_damage(job) or said.reason or 'CASA does not say which table'})"
-        return RestoreFailed("corrupt", job.eb, f"{how} in {said.step} of {job.eb}: {why}. Fetch them again.")
-    return RestoreFailed(
-        "casa_failed", job.eb, f"{how} in {said.step} of {job.eb}: {said.reason or 'no reason given'}."
-    )
+        why = _damage(job) or said.reason or "CASA does not say which table"
+        return corrupt(job.eb, f"{how}: the raw data are damaged ({why}). Fetch them again.")
+    return casa_failed(job.eb, f"{how}: {said.reason or 'it gives no reason'}.")
 
 
 def _damage(job: EbJob) -> str:

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
 
-from signs import RestoreFailed
+from signs import corrupt, inconsistent
 
 
 @dataclass(frozen=True)
@@ -37,21 +37,16 @@ class Manifest:
         name = self.caltables.get(session) or self.caltables.get("default")
         if name is None:
             known = ", ".join(sorted(self.caltables)) or "none"
-            raise RestoreFailed(
-                "inconsistent", session, f"{session} is not in the manifest {self.path.name} (it has: {known})."
-            )
+            raise inconsistent(session, f"{session} is not in the manifest {self.path.name} (it has: {known}).")
         return name
 
     def products_of(self, ms: str, session: str) -> Products:
         """The products of one MS, which must lie in the session that the PPR puts it in."""
         found = self.products.get(ms)
         if found is None:
-            raise RestoreFailed(
-                "inconsistent", ms[:-3], f"{ms[:-3]} is not in the manifest {self.path.name}: it was not calibrated."
-            )
+            raise inconsistent(ms[:-3], f"{ms[:-3]} is not in the manifest {self.path.name}: it was not calibrated.")
         if session != found.session and session in self.caltables:
-            raise RestoreFailed(
-                "inconsistent",
+            raise inconsistent(
                 ms[:-3],
                 f"The PPR puts {ms[:-3]} in {session}, the manifest {self.path.name} in {found.session}.",
             )
@@ -69,7 +64,7 @@ def find(folders: tuple[Path, ...]) -> Path:
     by_name = {path.name: path for folder in folders for path in folder.glob("*pipeline_manifest.xml")}
     if not by_name:
         looked = " or ".join(f"{folder.name}/" for folder in folders)
-        raise RestoreFailed("corrupt", "pipeline_manifest.xml", f"There is no pipeline manifest in {looked}.")
+        raise corrupt("pipeline_manifest.xml", f"There is no pipeline manifest in {looked}.")
     of_calibration = [name for name in by_name if "cal" in name]
     return by_name[min(of_calibration or by_name)]
 
@@ -81,9 +76,9 @@ def read(path: Path) -> Manifest:
     try:
         ous = ElementTree.parse(path).getroot().find("ous")
     except (OSError, ElementTree.ParseError) as error:
-        raise RestoreFailed("corrupt", path.name, f"The manifest {path.name} cannot be read: {error}.") from error
+        raise corrupt(path.name, f"The manifest {path.name} cannot be read: {error}.") from error
     if ous is None:
-        raise RestoreFailed("corrupt", path.name, f"The manifest {path.name} describes no ObsUnitSet.")
+        raise corrupt(path.name, f"The manifest {path.name} describes no ObsUnitSet.")
     sessions = {session.get("name", ""): session for session in ous.iter("session")}
     return Manifest(
         path=path,
@@ -119,5 +114,5 @@ def _needed(asdm: ElementTree.Element, tag: str, path: Path) -> str:
     name = _name(asdm, tag)
     if not name or name == "Undefined":
         eb = asdm.get("name", "").removesuffix(".ms")
-        raise RestoreFailed("corrupt", eb, f"The manifest {path.name} names no {tag} for {eb}.")
+        raise corrupt(eb, f"The manifest {path.name} names no {tag} for {eb}.")
     return name

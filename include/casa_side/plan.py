@@ -12,7 +12,7 @@ import manifest_reader
 import tar_products
 from intents import APPLIED, NOT_APPLIED
 from ppr_reader import ExecutionBlock, Request
-from signs import RestoreFailed
+from signs import corrupt, misconfigured, refused
 
 _OTHER_ENGINE = "Use an installation with the `pipeline` engine."
 
@@ -73,13 +73,11 @@ class Plan:
         """
         for archive in self.caltables:
             tar_products.unpack(archive, self.working)
+        archives = ", ".join(archive.name for archive in self.caltables)
         for job in self.jobs:
-            for table in sorted({table for call in calapply_reader.read(Path(job.calapply)) for table in call.tables}):
+            for table in (table for call in calapply_reader.read(Path(job.calapply)) for table in call.tables):
                 if not (self.working / table).is_dir():
-                    archives = ", ".join(archive.name for archive in self.caltables)
-                    raise RestoreFailed(
-                        "corrupt", job.eb, f"The table {table}, which {job.eb} needs, is not in {archives}."
-                    )
+                    raise corrupt(job.eb, f"The table {table}, which {job.eb} needs, is not in {archives}.")
 
 
 def make_plan(request: Request, working: Path) -> Plan:
@@ -97,7 +95,7 @@ def make_plan(request: Request, working: Path) -> Plan:
     products = request.folder / "products" if options.pop("copytoraw") else rawdata
     manifest = manifest_reader.read(manifest_reader.find((rawdata, products)))
     if manifest.procedure.startswith("hsd"):
-        raise RestoreFailed("refused", request.mous, f"{request.mous} is single-dish data. {_OTHER_ENGINE}")
+        raise refused(request.mous, f"{request.mous} is single-dish data. {_OTHER_ENGINE}")
     filed = {block: _products_of(block, manifest) for block in request.execution_blocks}
     calls = [call for found in filed.values() for call in calapply_reader.read(products / found.calapply)]
     _check_intents(calls)
@@ -105,7 +103,7 @@ def make_plan(request: Request, working: Path) -> Plan:
     tar_files = dict.fromkeys(manifest.caltables_of(block.session) for block in request.execution_blocks)
     for name in [*tar_files, *(found.flagversions for found in filed.values())]:
         if not (products / name).is_file():
-            raise RestoreFailed("corrupt", name, f"{name}, which the manifest names, is not in {products.name}/.")
+            raise corrupt(name, f"{name}, which the manifest names, is not in {products.name}/.")
     return Plan(
         manifest=manifest,
         working=working,
@@ -127,32 +125,25 @@ def _check_folders(request: Request, working: Path) -> None:
     """We run in the PPR's own working/, all raw data are there, and no MeasurementSet of an earlier run is."""
     expected = request.folder / "working"
     if not expected.is_dir() or not expected.samefile(working):
-        raise RestoreFailed(
-            "misconfigured", request.mous, f"The PPR is for {expected}, not for {working}: mend RelativePath."
-        )
+        raise misconfigured(request.mous, f"The PPR is for {expected}, not for {working}: mend RelativePath.")
     for block in request.execution_blocks:
         if not (request.folder / "rawdata" / block.asdm / "ASDM.xml").is_file():
-            raise RestoreFailed("corrupt", block.asdm, f"The raw data of {block.asdm} are not in rawdata/.")
+            raise corrupt(block.asdm, f"The raw data of {block.asdm} are not in rawdata/.")
         for left_over in (block.ms, f"{block.ms}.flagversions"):
             if (working / left_over).exists():
-                raise RestoreFailed(
-                    "misconfigured", block.asdm, f"{left_over} of an earlier run is in working/: empty working/ first."
-                )
+                raise misconfigured(block.asdm, f"{left_over} of an earlier run is in working/: empty working/ first.")
 
 
 def _options(request: Request) -> dict[str, Any]:
     """The parameters of the one command this engine knows."""
-    command, parameters = request.commands[0]
-    foreign = [name for name, _ in request.commands if name != "hifa_restoredata"]
-    if foreign or len(request.commands) > 1:
-        name = (foreign or [command])[0]
-        raise RestoreFailed(
-            "refused", name, f"The `casatasks` engine does one hifa_restoredata, not {name}. {_OTHER_ENGINE}"
-        )
-    unknown = sorted(set(parameters) - set(_OPTIONS))
-    if unknown:
-        raise RestoreFailed(
-            "refused", command, f"The `casatasks` engine knows no parameter {unknown[0]} of {command}. {_OTHER_ENGINE}"
+    names = [name for name, _ in request.commands]
+    if names != ["hifa_restoredata"]:
+        asked = ", ".join(names)
+        raise refused(asked, f"The `casatasks` engine does one hifa_restoredata, not {asked}. {_OTHER_ENGINE}")
+    parameters = request.commands[0][1]
+    if unknown := sorted(set(parameters) - set(_OPTIONS)):
+        raise refused(
+            unknown[0], f"The `casatasks` engine knows no parameter {unknown[0]} of hifa_restoredata. {_OTHER_ENGINE}"
         )
     return {name: _value(parameters.get(name) or default) for name, default in _OPTIONS.items()}
 
@@ -164,11 +155,8 @@ def _value(text: str) -> bool | str:
 def _products_of(block: ExecutionBlock, manifest: manifest_reader.Manifest) -> manifest_reader.Products:
     found = manifest.products_of(block.ms, block.session)
     if found.renormalised:
-        raise RestoreFailed(
-            "refused",
-            block.asdm,
-            f"The calibration renormalised {block.asdm} (hifa_renorm); its restore has to do so again. {_OTHER_ENGINE}",
-        )
+        why = f"The calibration renormalised {block.asdm} (hifa_renorm); its restore has to do so again."
+        raise refused(block.asdm, f"{why} {_OTHER_ENGINE}")
     return found
 
 
@@ -176,4 +164,4 @@ def _check_intents(calls: list[calapply_reader.ApplyCall]) -> None:
     unheard = {word for call in calls for word in call.intents} - set(APPLIED) - NOT_APPLIED
     if unheard:
         word = sorted(unheard)[0]
-        raise RestoreFailed("refused", word, f"The `casatasks` engine knows no intent {word}. {_OTHER_ENGINE}")
+        raise refused(word, f"The `casatasks` engine knows no intent {word}. {_OTHER_ENGINE}")

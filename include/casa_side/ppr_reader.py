@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from signs import RestoreFailed
+from signs import casa_failed
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read(path: Path) -> Request:
     try:
         root = _without_namespaces(ElementTree.parse(path).getroot())
     except (OSError, ElementTree.ParseError) as error:
-        raise RestoreFailed("casa_failed", path.name, f"The PPR {path} cannot be read: {error}.") from error
+        raise casa_failed(path.name, f"The PPR {path} cannot be read: {error}.") from error
     request = Request(
         folder=Path(_root_folder(root)) / _text(root, ".//SchedBlockIdentifier/RelativePath"),
         mous=_sanitised(_attribute(root, ".//OUSStatusRef", "entityId")),
@@ -61,7 +61,7 @@ def read(path: Path) -> Request:
     )
     for found, what in ((request.execution_blocks, "execution block"), (request.commands, "command")):
         if not found:
-            raise RestoreFailed("casa_failed", path.name, f"The PPR {path} lists no {what}.")
+            raise casa_failed(path.name, f"The PPR {path} lists no {what}.")
     return request
 
 

@@ -22,7 +22,7 @@ import casa_log
 import tar_products
 from intents import casa_intents
 from ms_reader import column, opened
-from signs import RestoreFailed
+from signs import RestoreFailed, corrupt
 
 _TASKS = ("importasdm", "flagmanager", "applycal")
 
@@ -99,24 +99,18 @@ class EbRestore:
 
     def _count_rows(self) -> int:
         """Hold the import against Main.xml: importasdm drops what it cannot read without a word."""
-        expected = asdm_rows.expected_rows(self._asdm)
         found = self._rows_by_scan()
-        for scan, rows in sorted(expected.items()):
-            if not rows.agrees(found.get(scan, 0)):
-                said = casa_log.damage(self.log)
-                raise RestoreFailed(
-                    "corrupt",
-                    self.eb,
-                    f"The raw data of {self.eb} are damaged: scan {scan} gave {found.get(scan, 0)} of {rows.rows} rows "
-                    f"(binary files {', '.join(rows.binaries)}){'; ' + said if said else ''}. Fetch them again.",
-                )
-        if damage := casa_log.damage(self.log):
-            raise RestoreFailed(
-                "corrupt", self.eb, f"The raw data of {self.eb} are damaged: {damage}. Fetch them again."
-            )
+        lost = [
+            f"scan {scan} gave {found[scan]} of {rows.rows} rows (binary files {', '.join(rows.binaries)})"
+            for scan, rows in sorted(asdm_rows.expected_rows(self._asdm).items())
+            if not rows.agrees(found[scan])
+        ]
+        damage = [*lost[:1], *filter(None, [casa_log.damage(self.log)])]
+        if damage:
+            raise corrupt(self.eb, f"The raw data of {self.eb} are damaged: {'; '.join(damage)}. Fetch them again.")
         return sum(found.values())
 
-    def _rows_by_scan(self) -> dict[int, int]:
+    def _rows_by_scan(self) -> Counter[int]:
         with opened(self.ms) as main:
             return Counter(main.getcol("SCAN_NUMBER").tolist())
 
@@ -124,16 +118,12 @@ class EbRestore:
         shutil.rmtree(f"{self.ms}.flagversions", ignore_errors=True)
         tar_products.unpack(self._flagversions, Path())
         if not Path(f"{self.ms}.flagversions", "flags.Pipeline_Final").is_dir():
-            raise RestoreFailed(
-                "corrupt", self.eb, f"{self._flagversions.name} holds no flags.Pipeline_Final of {self.ms}."
-            )
+            raise corrupt(self.eb, f"{self._flagversions.name} holds no flags.Pipeline_Final of {self.ms}.")
         try:
             self._call("flagmanager", vis=self.ms, mode="restore", versionname="Pipeline_Final")
         except RuntimeError as error:
-            sentence = (
-                f"The flags in {self._flagversions.name} cannot be restored: {casa_log.severe(self.log) or error}."
-            )
-            raise RestoreFailed("corrupt", self.eb, sentence) from error
+            message = f"The flags in {self._flagversions.name} cannot be restored: {_root_cause(error)}."
+            raise corrupt(self.eb, message) from error
 
     def _apply(self, call: calapply_reader.ApplyCall) -> None:
         intent = casa_intents(call.intents, column(f"{self.ms}/STATE", "OBS_MODE"))
@@ -168,9 +158,7 @@ def _check_readable(caltable: str) -> None:
         with opened(caltable) as one:
             one.getcol("CPARAM" if "CPARAM" in one.colnames() else "FPARAM")
     except RuntimeError as error:
-        raise RestoreFailed(
-            "corrupt", caltable, f"The calibration table {caltable} is damaged: {_root_cause(error)}."
-        ) from error
+        raise corrupt(caltable, f"The calibration table {caltable} is damaged: {_root_cause(error)}.") from error
 
 
 @contextmanager

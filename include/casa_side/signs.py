@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 KINDS = ("corrupt", "inconsistent", "misconfigured", "refused", "casa_failed")
@@ -34,6 +35,13 @@ class RestoreFailed(Exception):
         if len(words) == 3 and words[0] == "FAILED" and words[1] in KINDS:
             return cls(words[1], words[2], sentence)
         return None
+
+
+corrupt = partial(RestoreFailed, "corrupt")
+inconsistent = partial(RestoreFailed, "inconsistent")
+misconfigured = partial(RestoreFailed, "misconfigured")
+refused = partial(RestoreFailed, "refused")
+casa_failed = partial(RestoreFailed, "casa_failed")
 
 
 def write_errorexit(working: Path, products: Path) -> None:

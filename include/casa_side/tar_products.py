@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from signs import RestoreFailed
+from signs import RestoreFailed, corrupt
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -33,5 +33,5 @@ def _harmless(tar: tarfile.TarFile, name: str) -> Iterator[tarfile.TarInfo]:
     for member in tar:
         path = PurePosixPath(member.name)
         if not (member.isreg() or member.isdir()) or path.is_absolute() or ".." in path.parts:
-            raise RestoreFailed("corrupt", name, f"{name} holds {member.name!r}, which no calibration product has.")
+            raise corrupt(name, f"{name} holds {member.name!r}, which no calibration product has.")
         yield member
