@@ -132,7 +132,8 @@ def _print_plan(planned: BackfillPlan) -> None:
     if planned.takes is None:
         say("How long that takes cannot be told: no earlier restore is there to measure.")
     else:
-        measured = f"{planned.seconds_per_gb:.3g} s a GB, measured on {planned.measured_on} earlier restores"
+        earlier = "1 earlier restore" if planned.measured_on == 1 else f"{planned.measured_on} earlier restores"
+        measured = f"{planned.seconds_per_gb:.3g} s a GB, measured on {earlier}"
         say(f"One after another they take about {_duration(planned.takes.total_seconds())} ({measured}).")
     say("The windows of detection overlap: what was calibrated shortly before is looked at as well.")
 
