@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 
 import pytest
@@ -32,12 +33,20 @@ def metadata_file(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def empty_catalogue(tmp_path_factory):
+    path = tmp_path_factory.mktemp("catalogue") / "catalogue.db"
+    Catalogue.opened(f"sqlite:///{path}").engine.dispose()
+    return path
+
+
 @pytest.fixture
-def house(tmp_path, metadata_file):
+def house(tmp_path, metadata_file, empty_catalogue):
     settings = Settings(home=tmp_path, delivery=DeliverySettings(root=tmp_path / "deliveries"))
+    shutil.copyfile(empty_catalogue, tmp_path / "catalogue.db")
     metadata = Metadata(lambda: closing(embedded.connect(metadata_file)))
-    archive = Archive(metadata, ngas=None, exporter=None)
-    return House(settings, Catalogue.opened(settings.catalogue), archive, send_mail=print)
+    archive = Archive(metadata, ngas=None, exporter=None, asdm_folder=tmp_path / "asdm")
+    return House(settings, Catalogue(settings.catalogue), archive, send_mail=print)
 
 
 @pytest.fixture
@@ -66,19 +75,18 @@ def client(app):
         yield client
 
 
-@pytest.fixture
-def restorable(house):
+@pytest.fixture(scope="session")
+def calibrations(metadata_file):
+    return list(Metadata(lambda: closing(embedded.connect(metadata_file))).all_calibrations())
+
+
+@pytest.fixture(scope="session")
+def restorable(calibrations):
     """The uid of an MOUS that can be restored."""
-    return next(
-        found.mous_uid for found in house.archive.metadata.all_calibrations() if eligibility.judge(found).restorable
-    )
+    return next(each.mous_uid for each in calibrations if eligibility.judge(each).restorable)
 
 
-@pytest.fixture
-def manual(house):
+@pytest.fixture(scope="session")
+def manual(calibrations):
     """The uid of an MOUS that was calibrated by hand."""
-    return next(
-        found.mous_uid
-        for found in house.archive.metadata.all_calibrations()
-        if any("scriptForCalibration" in file.file_id for file in found.files)
-    )
+    return next(each.mous_uid for each in calibrations if eligibility.judge(each).code == "manual_calibration")

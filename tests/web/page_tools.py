@@ -24,6 +24,7 @@ class Runs:
     cancelled: list[str] = field(default_factory=list)
     retried: list[str] = field(default_factory=list)
     says_no: bool = False
+    cleaning_up: bool = False
 
     async def trigger(self, run_id, conf):
         if self.says_no:
@@ -32,6 +33,10 @@ class Runs:
 
     async def cancel(self, run_id):
         self.cancelled.append(run_id)
+
+    async def wait_until_settled(self, run_id):
+        if self.cleaning_up:
+            raise NotAvailable("The run is still cleaning up.", remedy="Try again in a moment.")
 
     async def retry(self, run_id, conf):
         if self.says_no:

@@ -6,6 +6,7 @@ what they may do, and its audit log names them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -18,7 +19,11 @@ from alma_restore.errors import NotAvailable
 from alma_restore.web.access import RESTORE_DAG_ID
 
 _CREDENTIALS = ("authorization", "cookie")
-_NOT_DONE = ("failed", "upstream_failed", "skipped", "removed")
+_ENDED = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
+
+SETTLE_LIMIT_S = 15.0
+"""How long a retry waits for the run to be over."""
+_SETTLE_LOOK_S = 0.5
 
 
 class AirflowRuns:
@@ -44,14 +49,27 @@ class AirflowRuns:
         """Stop a run: its tasks are killed, a running CASA with them; what cleans up still runs."""
         await self._call("PATCH", f"dagRuns/{quote(run_id)}", {"state": "failed"}, fine=(404,))
 
+    async def wait_until_settled(self, run_id: str) -> None:
+        """Wait until a cancelled or failed run has cleaned up; what it still does would be done to its next attempt.
+
+        Raises:
+            NotAvailable: as every method, and when it takes longer than somebody at a page waits.
+        """
+        for _ in range(round(SETTLE_LIMIT_S / _SETTLE_LOOK_S)):
+            states = {instance["state"] for instance in await self._instances(run_id)}
+            if states <= _ENDED:
+                return
+            await asyncio.sleep(_SETTLE_LOOK_S)
+        if states - _ENDED != {None}:  # tasks that never began will not begin in a run that has ended
+            raise NotAvailable("The run is still cleaning up.", remedy="Try again in a moment.")
+
     async def retry(self, run_id: str, conf: Mapping[str, Any]) -> None:
         """Run again what did not succeed, and everything behind it; a run that is gone starts anew."""
-        path = f"dagRuns/{quote(run_id)}/taskInstances?limit=1000&" + "&".join(f"state={s}" for s in _NOT_DONE)
-        answer = await self._call("GET", path, fine=(404,))
-        if answer.status_code == 404:
+        instances = await self._instances(run_id)
+        if not instances:
             await self.trigger(run_id, conf)
             return
-        undone = [_marker(instance) for instance in answer.json()["task_instances"]]
+        undone = [_marker(instance) for instance in instances if instance["state"] != "success"]
         if not undone:
             raise NotAvailable(f"The run {run_id} has no task to run again.", remedy="Start a new request.")
         body = {
@@ -62,6 +80,11 @@ class AirflowRuns:
             "include_downstream": True,
         }
         await self._call("POST", "clearTaskInstances", body)
+
+    async def _instances(self, run_id: str) -> list[dict[str, Any]]:
+        """The task instances of a run; none where there is no such run."""
+        answer = await self._call("GET", f"dagRuns/{quote(run_id)}/taskInstances?limit=1000", fine=(404,))
+        return [] if answer.status_code == 404 else list(answer.json()["task_instances"])
 
     async def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, fine: tuple[int, ...] = ()

@@ -10,6 +10,7 @@ from alma_restore.archive.search import Found
 from alma_restore.catalogue.records import RequestRecord
 from alma_restore.catalogue.states import ACTIVE, DELIVERED
 from alma_restore.errors import Inconsistent
+from alma_restore.restore.fetching import wanted_products
 from alma_restore.restore.house import House
 from alma_restore.rules import eligibility, sessions
 from alma_restore.rules.eligibility import Verdict
@@ -65,6 +66,12 @@ class Mous:
     @property
     def uid(self) -> Uid:
         return self.found.mous_uid
+
+    @property
+    def restore_bytes(self) -> int | None:
+        """What a restore fetches: raw data, calibration products and scripts; None where nobody can tell."""
+        wanted = wanted_products(self.found.calibration.files)
+        return None if self.raw_bytes is None else self.raw_bytes + sum(file.size_bytes or 0 for file in wanted)
 
     @property
     def arrays(self) -> tuple[str, ...]:
@@ -133,4 +140,4 @@ def _sessions(found: Found) -> int | None:
 
 def _raw_bytes(house: House, found: Found) -> int | None:
     sizes = [house.archive.raw_bytes(block.uid) for block in found.calibration.passed]
-    return None if not sizes or None in sizes else sum(size or 0 for size in sizes)
+    return sum(size or 0 for size in sizes) if sizes and all(sizes) else None

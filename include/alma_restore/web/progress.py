@@ -15,6 +15,7 @@ from alma_restore.casa import attempts
 from alma_restore.catalogue.records import RequestRecord, StageTiming
 from alma_restore.catalogue.states import DELIVERED
 from alma_restore.restore.house import House
+from alma_restore.uid import Uid
 from alma_restore.workspace import Workspace
 
 STEPS: Mapping[str, tuple[str, ...]] = {
@@ -29,6 +30,9 @@ STEPS: Mapping[str, tuple[str, ...]] = {
 
 SHORTEST_S = 1.0
 """A step counts at least so long: the ones that take no time are not worth a fraction of the bar."""
+
+PER_EB = ("Fetch", "Run CASA", "Verify", "Deliver")
+"""Steps that take longer the more execution blocks there are."""
 
 EARLIER_REQUESTS = 20
 """Delivered requests whose times say how long this one takes."""
@@ -71,11 +75,17 @@ class Progress:
     log: str
 
 
-def look(house: House, record: RequestRecord, now: datetime | None = None) -> Progress:
-    """Look at a request, its history and its workspace."""
+def look(house: House, record: RequestRecord, ebs_of: Mapping[Uid, int], now: datetime | None = None) -> Progress:
+    """Look at a request, its history and its workspace.
+
+    Args:
+        ebs_of: how many execution blocks a restore of these MOUSs has: of this one, and of earlier ones.
+    """
     now = now or datetime.now(timezone.utc)
     steps = steps_of(house.catalogue.stage_timings(record.id), record, now)
-    usual = {} if record.ended else usual_seconds(house)
+    usual = (
+        {} if record.ended else usual_seconds(house, ebs_of, ebs_of.get(record.mous_uid, 0) if record.mous_uid else 0)
+    )
     ends_at = estimated_end(steps, usual, now) if record.state == "running" else None
     workspace = Workspace(Path(record.workspace)) if record.workspace else None
     eb_names = _eb_names(workspace)
@@ -113,13 +123,20 @@ def steps_of(timings: Sequence[StageTiming], record: RequestRecord, now: datetim
     return tuple(found)
 
 
-def usual_seconds(house: House) -> dict[str, float]:
-    """How long each step took in the median of the latest delivered requests; empty where there is none."""
+def earlier(house: House) -> tuple[RequestRecord, ...]:
+    """The requests whose times say how long a restore takes here."""
+    return house.catalogue.find(states=DELIVERED, limit=EARLIER_REQUESTS).requests
+
+
+def usual_seconds(house: House, ebs_of: Mapping[Uid, int], ebs: int) -> dict[str, float]:
+    """How long each step takes with this many execution blocks, in the median of earlier restores; empty if none."""
     seconds: dict[str, list[float]] = defaultdict(list)
-    for record in house.catalogue.find(states=DELIVERED, limit=EARLIER_REQUESTS).requests:
+    for record in earlier(house):
+        before = _ebs(record, ebs_of)
+        scale = ebs / before if ebs and before else 1.0
         for step in steps_of(house.catalogue.stage_timings(record.id), record, record.updated_at):
             if step.seconds is not None:
-                seconds[step.name].append(step.seconds)
+                seconds[step.name].append(step.seconds * (scale if step.name in PER_EB else 1.0))
     return {name: max(SHORTEST_S, median(some)) for name, some in seconds.items()}
 
 
@@ -162,6 +179,10 @@ def log_tail(workspace: Workspace, lines: int = LOG_LINES) -> str:
         return ""
     whole_lines = end if size <= _LOG_BYTES else end.partition("\n")[2]
     return "\n".join(whole_lines.splitlines()[-lines:])
+
+
+def _ebs(record: RequestRecord, ebs_of: Mapping[Uid, int]) -> int:
+    return ebs_of.get(record.mous_uid, 0) if record.mous_uid else 0
 
 
 def _step_of(stage: str) -> str:

@@ -18,7 +18,12 @@ from alma_restore.web.access import RESTORE_DAG_ID, Visitor
 MOUNTED_AT = "/mous"
 """Where Airflow's api-server mounts the app."""
 
-STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
+STATIC = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+    "icon-dark.svg": "image/svg+xml",
+}
 
 
 def page(

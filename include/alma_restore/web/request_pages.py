@@ -14,13 +14,16 @@ from alma_restore.catalogue.states import IllegalTransition
 from alma_restore.errors import Refused, RestoreError
 from alma_restore.request import RestoreRequest
 from alma_restore.restore.house import House
+from alma_restore.uid import Uid
 from alma_restore.web import downloads
 from alma_restore.web.access import FormTokenDep, SentFormDep, VisitorDep
 from alma_restore.web.airflow_runs import AirflowRunsDep
-from alma_restore.web.house import HouseDep
-from alma_restore.web.mous import STATE_WORDS, TONES
-from alma_restore.web.progress import Progress, look
+from alma_restore.web.answers import Answers
+from alma_restore.web.house import AnswersDep, HouseDep
+from alma_restore.web.mous import STATE_WORDS, TONES, Mous
+from alma_restore.web.progress import Progress, earlier, look
 from alma_restore.web.rendering import duration, page, size
+from alma_restore.web.searching import named
 
 router = APIRouter()
 
@@ -50,9 +53,11 @@ def requests(
 
 
 @router.get("/requests/{request_id}")
-def one(request: Request, request_id: str, who: VisitorDep, token: FormTokenDep, house: HouseDep) -> Response:
+async def one(
+    request: Request, request_id: str, who: VisitorDep, token: FormTokenDep, house: HouseDep, answers: AnswersDep
+) -> Response:
     """One request, as far as it has come."""
-    record = house.catalogue.get(request_id)
+    record = await run_in_threadpool(house.catalogue.get, request_id)
     return page(
         request,
         "request",
@@ -61,16 +66,16 @@ def one(request: Request, request_id: str, who: VisitorDep, token: FormTokenDep,
         record=record,
         words=STATE_WORDS[record.state],
         tone=TONES.get(record.state, "quiet"),
-        live=_live(house, record),
-        history=house.catalogue.history(request_id),
-        **_delivered(house, record),
+        live=await _live(house, answers, record),
+        history=await run_in_threadpool(house.catalogue.history, request_id),
+        **await run_in_threadpool(_delivered, house, record),
     )
 
 
 @router.get("/api/requests/{request_id}")
-def live(request_id: str, _: VisitorDep, house: HouseDep) -> dict[str, Any]:
+async def live(request_id: str, _: VisitorDep, house: HouseDep, answers: AnswersDep) -> dict[str, Any]:
     """What changes on a request's page while it goes on."""
-    return _live(house, house.catalogue.get(request_id))
+    return await _live(house, answers, await run_in_threadpool(house.catalogue.get, request_id))
 
 
 @router.post("/requests/{request_id}/cancel")
@@ -94,6 +99,7 @@ async def retry(request: Request, request_id: str, who: SentFormDep, house: Hous
         return _back_to(request, request_id)
     asked = record.asked
     run_id = record.run_id or asked.run_id
+    await runs.wait_until_settled(run_id)
     try:
         await run_in_threadpool(house.catalogue.reopen, request_id, f"Tried again by {who.name}.", run_id)
     except IllegalTransition:
@@ -113,8 +119,11 @@ def _back_to(request: Request, request_id: str) -> Response:
     return RedirectResponse(f"{request.scope.get('root_path', '')}/requests/{request_id}", 303)
 
 
-def _live(house: House, record: RequestRecord) -> dict[str, Any]:
-    progress = look(house, record)
+async def _live(house: House, answers: Answers, record: RequestRecord) -> dict[str, Any]:
+    mouss = await _from_archive(house, answers, record)
+    ebs_of = {uid: mous.passed for uid, mous in mouss.items()}
+    progress = await run_in_threadpool(look, house, record, ebs_of)
+    expected = mouss[record.mous_uid].restore_bytes if record.mous_uid in mouss else None
     return {
         "version": f"{record.attempt} {'ended' if record.ended else 'going on'}",
         "state": record.state,
@@ -124,11 +133,23 @@ def _live(house: House, record: RequestRecord) -> dict[str, Any]:
             "words": STATE_WORDS[record.state],
             "estimate": _estimate(record, progress),
             "ebs": _ebs(record, progress),
-            "fetched": size(progress.fetched_bytes) if progress.fetched_bytes else "–",
+            "fetched": _fetched(progress, expected),
             "casa": record.casa_policy or "chosen once the products are there",
         },
         "log": progress.log,
     }
+
+
+async def _from_archive(house: House, answers: Answers, record: RequestRecord) -> dict[Uid, Mous]:
+    """What the archive says of this MOUS and of those restored before; nothing where it is slow, or nobody waits."""
+    if record.ended or record.mous_uid is None:
+        return {}
+    before = await run_in_threadpool(earlier, house)
+    uids = sorted({record.mous_uid, *(each.mous_uid for each in before if each.mous_uid)})
+    try:
+        return {mous.uid: mous for mous in await named(house, answers, tuple(uids))}
+    except RestoreError:
+        return {}
 
 
 def _estimate(record: RequestRecord, progress: Progress) -> str:
@@ -152,8 +173,14 @@ def _ebs(record: RequestRecord, progress: Progress) -> str:
     return f"{progress.fetched_ebs} of {progress.ebs} fetched"
 
 
+def _fetched(progress: Progress, expected: int | None) -> str:
+    if not progress.fetched_bytes:
+        return "–"
+    return f"{size(progress.fetched_bytes)} of {size(expected)}" if expected else size(progress.fetched_bytes)
+
+
 def _delivered(house: House, record: RequestRecord) -> dict[str, Any]:
-    """What the page shows of the delivery."""
+    """What the page shows of the delivery, and of the time it all took."""
     delivery = house.catalogue.delivery(record.id)
     told: dict[str, Any] = {"delivery": delivery, "items": [], "downloadable": False, "has_report": False}
     try:

@@ -1,0 +1,189 @@
+"""Asking for a restore: once stored, once run; who may; what is refused; and forms that are not ours."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from page_tools import REQUESTER, VIEWER, ask, request_of, token_of
+
+from alma_restore.request import RestoreRequest
+from alma_restore.web import access
+
+
+def test_a_restore_is_stored_and_run_and_its_page_shown_at_once(client, house, runs, restorable):
+    started = time.monotonic()
+    answer = ask(client, restorable, email="ada@example.org")
+    assert time.monotonic() - started < 2
+    record = house.catalogue.get(request_of(answer))
+    assert (record.mous_uid, record.email, record.origin, record.requested_by) == (
+        restorable,
+        "ada@example.org",
+        "page",
+        "Ada",
+    )
+    assert record.fingerprint == house.archive.metadata.calibration(restorable).fingerprint
+    assert list(runs.triggered) == [record.run_id]
+    conf = runs.triggered[record.run_id]
+    assert conf["correlation_id"] == record.correlation_id
+    assert RestoreRequest.parse(conf).mous_uid == restorable
+    page = client.get(answer.headers["location"])
+    assert page.status_code == 200
+    assert "waiting" in page.text
+
+
+def test_a_second_click_joins_the_first(client, house, runs, restorable):
+    first = request_of(ask(client, restorable))
+    house.catalogue.start_stage(first, "fetch_asdm")
+    assert request_of(ask(client, restorable)) == first
+    assert len(runs.triggered) == 1
+    assert house.catalogue.find().total == 1
+
+
+def test_two_clicks_at_the_same_moment_are_one_request(client, house, runs, restorable):
+    token = token_of(client, f"/{restorable.sanitised}")
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(lambda _: client.post(f"/{restorable.sanitised}/restore", data={"token": token}), range(8))
+        )
+    assert len({request_of(answer) for answer in answers}) == 1
+    assert len(runs.triggered) == 1
+
+
+def test_other_options_are_another_request(client, house, restorable):
+    first = request_of(ask(client, restorable))
+    assert request_of(ask(client, restorable, destination=str(house.settings.delivery_root / "mine"))) != first
+
+
+def test_a_click_joins_what_detection_asked_for(client, house, runs, restorable):
+    fingerprint = house.archive.metadata.calibration(restorable).fingerprint
+    detected = RestoreRequest(mous_uid=restorable, fingerprint=fingerprint, origin="detection", correlation_id="d1")
+    record = house.catalogue.open_request(detected, "mous__d1")
+    assert request_of(ask(client, restorable)) == record.id
+    assert runs.triggered == {}
+
+
+def test_what_has_ended_can_be_asked_for_again(client, house, restorable):
+    first = request_of(ask(client, restorable))
+    house.catalogue.cancel(first)
+    second = request_of(ask(client, restorable))
+    house.catalogue.cancel(second)
+    assert len({first, second, request_of(ask(client, restorable))}) == 3
+
+
+def test_the_last_address_is_filled_in_again(client, restorable, manual):
+    ask(client, restorable, email="ada@example.org")
+    assert 'value="ada@example.org"' in client.get(f"/{restorable.sanitised}").text
+
+
+def no_installations(settings):
+    return ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"email": "nobody"}, "email"),
+        ({"destination": "/etc"}, "/etc"),
+        ({"destination": "relative"}, "relative"),
+        ({"casa_version": "1.2.3"}, "1.2.3"),
+    ],
+)
+def test_what_cannot_be_done_is_said_at_once_and_the_form_stays_filled(
+    client, house, runs, restorable, fields, told, monkeypatch
+):
+    monkeypatch.setattr("alma_restore.casa.installations.load", no_installations)
+    answer = ask(client, restorable, **fields)
+    assert answer.status_code == 422
+    assert "Not requested." in answer.text
+    assert told in answer.text
+    if "casa_version" not in fields:
+        assert f'value="{next(iter(fields.values()))}"' in answer.text
+    assert house.catalogue.find().total == 0
+    assert runs.triggered == {}
+
+
+def test_a_manual_calibration_is_refused_with_the_whole_reason(client, runs, restorable, manual):
+    page = client.get(f"/{manual.sanitised}").text
+    assert "calibrated by hand" in page
+    assert "Deliver to" not in page
+    token = token_of(client, f"/{restorable.sanitised}")
+    answer = client.post(f"/{manual.sanitised}/restore", data={"token": token})
+    assert answer.status_code == 422
+    assert "calibrated by hand" in answer.text
+    assert runs.triggered == {}
+
+
+def test_an_unknown_mous_is_not_found(client):
+    assert client.get("/uid___A001_Xdead_X1").status_code == 404
+    assert client.get("/nothing").status_code == 404
+
+
+def test_when_airflow_does_not_start_it_the_request_says_why(client, house, runs, restorable):
+    runs.says_no = True
+    answer = ask(client, restorable)
+    assert answer.status_code == 503
+    assert "no such DAG" in answer.text
+    (record,) = house.catalogue.find().requests
+    assert (record.state, record.reason) == ("failed", "Airflow answered 404: no such DAG.")
+
+
+class TestAFormIsTakenOnlyFromOurOwnPages:
+    @pytest.fixture
+    def send(self, client, restorable):
+        token = token_of(client, f"/{restorable.sanitised}")
+
+        def send(token=token, **headers):
+            path = f"/{restorable.sanitised}/restore"
+            return client.post(
+                path, data={"token": token}, headers={k.replace("_", "-"): v for k, v in headers.items()}
+            )
+
+        return send
+
+    def test_ours_is_taken(self, send):
+        assert send(Sec_Fetch_Site="same-origin", Origin="http://testserver").status_code == 303
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Sec_Fetch_Site": "cross-site"},
+            {"Sec_Fetch_Site": "same-site"},
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+        ],
+        ids=str,
+    )
+    def test_another_sites_is_refused(self, send, runs, headers):
+        assert send(**headers).status_code == 403
+        assert runs.triggered == {}
+
+    @pytest.mark.parametrize("token", ["", "x", "1.2", "²." + 64 * "0", "1700000000." + 64 * "0"])
+    def test_a_made_up_token_is_refused(self, send, runs, token):
+        assert send(token=token).status_code == 403
+        assert runs.triggered == {}
+
+    def test_another_visitors_token_is_refused(self, send, runs):
+        theirs = access.form_token(VIEWER, "a secret")
+        assert send(token=theirs).status_code == 403
+        assert runs.triggered == {}
+
+    def test_a_token_grows_old(self, send, monkeypatch):
+        token = access.form_token(REQUESTER, "a secret")
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now + access.FORM_LIFE_S - 60)
+        assert send(token=token).status_code == 303
+        monkeypatch.setattr(time, "time", lambda: now + access.FORM_LIFE_S + 60)
+        assert send(token=token).status_code == 403
+
+
+def test_without_permission_nothing_can_be_asked_for(app, client, house, runs, restorable):
+    app.dependency_overrides[access.visitor] = lambda: VIEWER
+    page = client.get(f"/{restorable.sanitised}")
+    assert page.status_code == 200
+    assert "Deliver to" not in page.text
+    token = access.form_token(VIEWER, "a secret")
+    assert client.post(f"/{restorable.sanitised}/restore", data={"token": token}).status_code == 403
+    assert runs.triggered == {}
+    assert house.catalogue.find().total == 0
