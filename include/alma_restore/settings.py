@@ -179,12 +179,14 @@ class DeliverySettings(_Section):
         allowed_roots: folders below which a requester may ask for delivery; the root is always allowed.
         sftp_roots: `sftp://<connection>/<folder>` URLs below which a requester may ask for delivery.
         keep_days: how long a delivery is kept.
+        warn_days: how long before its removal the requester is told.
     """
 
     root: Path | None = None
     allowed_roots: tuple[Path, ...] = ()
     sftp_roots: tuple[str, ...] = ()
-    keep_days: float = 21.0
+    keep_days: float = Field(default=21.0, gt=0)
+    warn_days: float = Field(default=3.0, ge=0)
 
 
 class MailSettings(_Section):
@@ -235,6 +237,7 @@ class Settings(BaseSettings):
         catalogue_url: SQLAlchemy URL of our own database; empty: SQLite in `home`.
         spool: where restores are worked on; empty: `home/spool`.
         keep_workspace: `never`, `on_failure` or `always`.
+        workspace_keep_days: how long a kept workspace is kept.
         airflow_url: where the command line finds Airflow.
     """
 
@@ -247,6 +250,7 @@ class Settings(BaseSettings):
     spool: Path | None = None
     keep_workspace: str = Field(default="on_failure", pattern="^(never|on_failure|always)$")
     airflow_url: str = "http://127.0.0.1:8080"
+    workspace_keep_days: float = Field(default=7.0, ge=0)
     detection: DetectionSettings = DetectionSettings()
     sweep: SweepSettings = SweepSettings()
     ngas: NgasSettings = NgasSettings()

@@ -1,0 +1,74 @@
+"""Housekeeping: what is left when restores have ended, or have lost the run that should have ended them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from alma_restore.catalogue.records import RequestRecord
+from alma_restore.catalogue.states import ACTIVE
+from alma_restore.delivery import expiry
+from alma_restore.delivery.expiry import Removal
+from alma_restore.mail import compose, send
+from alma_restore.restore import closing
+from alma_restore.restore.house import House
+from alma_restore.workspace import Workspace
+
+_A_PAGE = 500
+
+
+def warn_before_expiry(house: House) -> list[str]:
+    """Tell requesters, once, that their delivery is about to expire; what was sent or why it was not."""
+    before = datetime.now(timezone.utc) + timedelta(days=house.settings.delivery.warn_days)
+    notes = []
+    for delivery in house.catalogue.expiring_deliveries(before):
+        record = house.catalogue.get(delivery.request_id)
+        if record.email:
+            message = compose.compose("about_to_expire", record, house.settings.mail, delivery=delivery)
+            outcome = send.send(message, house.send_mail)
+            house.catalogue.note(record.id, outcome.note)
+            notes.append(outcome.note)
+            if not outcome.sent:
+                continue
+        house.catalogue.mark_warned(record.id)
+    return notes
+
+
+def expire_deliveries(house: House) -> tuple[Removal, ...]:
+    """Remove the deliveries that are beyond their time and that nobody asked to keep."""
+    return expiry.remove_expired(house.catalogue, house.settings, datetime.now(timezone.utc))
+
+
+def remove_old_workspaces(house: House) -> list[str]:
+    """Remove what ended requests left in the spool, once it has been there for `workspace_keep_days`."""
+    until = datetime.now(timezone.utc) - timedelta(days=house.settings.workspace_keep_days)
+    spool = house.settings.spool_root.resolve()
+    removed = []
+    for record in _requests(house, until):
+        folder = Path(record.workspace) if record.workspace else None
+        ended_before = record.ended_at is not None and record.ended_at < until
+        if folder and ended_before and folder.resolve().parent == spool and folder.exists():
+            Workspace(folder).remove()
+            removed.append(str(folder))
+    return removed
+
+
+def end_lost_requests(house: House, is_active: Callable[[str], bool]) -> list[RequestRecord]:
+    """End requests whose run has ended, or never came, without a word: stored, mailed, their disk given back.
+
+    Args:
+        is_active: whether the Airflow run of this id is still to do something.
+    """
+    until = datetime.now(timezone.utc) - timedelta(hours=1)
+    active = [record for record in _requests(house, until) if record.state in ACTIVE]
+    lost = [record for record in active if record.updated_at < until and not is_active(record.run_id or "")]
+    return [closing.close(house, record.id) for record in lost]
+
+
+def _requests(house: House, until: datetime) -> list[RequestRecord]:
+    """All requests made before a moment."""
+    found: list[RequestRecord] = []
+    while page := house.catalogue.find(until=until, limit=_A_PAGE, offset=len(found)).requests:
+        found += page
+    return found
