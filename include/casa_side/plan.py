@@ -25,6 +25,15 @@ _OPTIONS = {
     "ocorr_mode": "ca",
 }
 
+_PARAMETERS = {
+    "hifa_restoredata": set(_OPTIONS),
+    "hif_mstransform": {"chanbin", "field", "intent", "spw", "timebin"},
+    "hifa_exportdata": {"products_dir"},
+}
+
+# What a PPR may ask of this engine. What is split off lies beside the rest in working/; there is no more to export.
+_PROCEDURES = {tuple(list(_PARAMETERS)[:count]) for count in (1, 2, 3)}
+
 
 @dataclass(frozen=True)
 class EbJob:
@@ -34,6 +43,7 @@ class EbJob:
         asdm, flagversions, calapply: paths.
         import_options: options of importasdm.
         parang: correct for the parallactic angle; polarization calibration needs it.
+        split: parameters of hif_mstransform as the PPR spells them; None: nothing is split off.
     """
 
     asdm: str
@@ -41,6 +51,7 @@ class EbJob:
     calapply: str
     import_options: Mapping[str, Any]
     parang: bool
+    split: Mapping[str, str] | None
 
     @property
     def eb(self) -> str:
@@ -90,7 +101,8 @@ def make_plan(request: Request, working: Path) -> Plan:
         RestoreFailed: something is missing or contradictory, or needs the other engine.
     """
     _check_folders(request, working)
-    options = _options(request)
+    restore, split = _read_commands(request)
+    options = {name: _value(restore.get(name) or default) for name, default in _OPTIONS.items()}
     rawdata = request.folder / "rawdata"
     products = request.folder / "products" if options.pop("copytoraw") else rawdata
     manifest = manifest_reader.read(manifest_reader.find((rawdata, products)))
@@ -115,6 +127,7 @@ def make_plan(request: Request, working: Path) -> Plan:
                 calapply=str(products / found.calapply),
                 import_options=options,
                 parang=polarization,
+                split=split,
             )
             for block, found in filed.items()
         ),
@@ -134,18 +147,18 @@ def _check_folders(request: Request, working: Path) -> None:
                 raise misconfigured(block.asdm, f"{left_over} of an earlier run is in working/: empty working/ first.")
 
 
-def _options(request: Request) -> dict[str, Any]:
-    """The parameters of the one command this engine knows."""
+def _read_commands(request: Request) -> tuple[dict[str, str], dict[str, str] | None]:
+    """The parameters of the restore, and those of the split after it, if one is asked for."""
     names = [name for name, _ in request.commands]
-    if names != ["hifa_restoredata"]:
+    if tuple(names) not in _PROCEDURES:
         asked = ", ".join(names)
-        raise refused(asked, f"The `casatasks` engine does one hifa_restoredata, not {asked}. {_OTHER_ENGINE}")
-    parameters = request.commands[0][1]
-    if unknown := sorted(set(parameters) - set(_OPTIONS)):
-        raise refused(
-            unknown[0], f"The `casatasks` engine knows no parameter {unknown[0]} of hifa_restoredata. {_OTHER_ENGINE}"
-        )
-    return {name: _value(parameters.get(name) or default) for name, default in _OPTIONS.items()}
+        raise refused(asked, f"The `casatasks` engine knows no procedure {asked}. {_OTHER_ENGINE}")
+    parameters = dict(request.commands)
+    for name, known in _PARAMETERS.items():
+        if unknown := sorted(set(parameters.get(name, {})) - known):
+            asked = f"{name}({unknown[0]})"
+            raise refused(asked, f"The `casatasks` engine knows no parameter {unknown[0]} of {name}. {_OTHER_ENGINE}")
+    return parameters["hifa_restoredata"], parameters.get("hif_mstransform")
 
 
 def _value(text: str) -> bool | str:

@@ -22,9 +22,9 @@ import casa_log
 import tar_products
 from intents import casa_intents
 from ms_reader import column, opened
-from signs import RestoreFailed, corrupt
+from signs import RestoreFailed, corrupt, inconsistent
 
-_TASKS = ("importasdm", "flagmanager", "applycal")
+_TASKS = ("importasdm", "flagmanager", "applycal", "mstransform")
 
 # Written into the MS by the pipeline's import, and read there by its later stages.
 _COPIED_TABLES = ("Source.xml", "SpectralWindow.xml", "DataDescription.xml")
@@ -34,7 +34,7 @@ class EbRestore:
     """The steps of one restore, in the order of `hifa_restoredata`.
 
     Args:
-        job: `asdm`, `flagversions` and `calapply` (paths), `import_options` (of importasdm), `parang`.
+        job: the fields of `plan.EbJob`.
 
     Source: DOMAIN sections 11 and 12.
     """
@@ -45,6 +45,7 @@ class EbRestore:
         self._calls = calapply_reader.read(Path(job["calapply"]))
         self._import_options = job["import_options"]
         self._parang = job["parang"]
+        self._split_options = job["split"]
         self.eb = self._asdm.name
         self.ms = f"{self.eb}.ms"
         self.log = Path(f"casa-{self.eb}.log").absolute()
@@ -63,6 +64,9 @@ class EbRestore:
         for number, call in enumerate(self._calls, start=1):
             with _step(f"applycal {number}/{len(self._calls)} {call.field} {','.join(call.intents)}"):
                 self._apply(call)
+        if self._split_options is not None:
+            with _step("mstransform"):
+                self._split(self._split_options)
 
     def _start_casa(self) -> None:
         """CASA reads its log file's name once, at import."""
@@ -93,9 +97,12 @@ class EbRestore:
             overwrite=False,
             verbose=True,
         )
+        self._copy_tables_to(self.ms)
+
+    def _copy_tables_to(self, ms: str) -> None:
         for name in _COPIED_TABLES:
             if (self._asdm / name).exists():
-                shutil.copyfile(self._asdm / name, Path(self.ms) / name)
+                shutil.copyfile(self._asdm / name, Path(ms) / name)
 
     def _count_rows(self) -> int:
         """Hold the import against Main.xml: importasdm drops what it cannot read without a word."""
@@ -151,6 +158,34 @@ class EbRestore:
             for table in call.tables:  # applycal does not say which table it could not use
                 _check_readable(table)
             raise
+
+    def _split(self, options: dict[str, str]) -> None:
+        """Split calibrated data off into `<eb>_targets.ms`, as `hif_mstransform` does; by default all science targets.
+
+        The windows are those that calibration was applied to: science windows, no WVR and no channel averages.
+        """
+        words = (options.get("intent") or "TARGET").split(",")
+        intent = casa_intents(words, column(f"{self.ms}/STATE", "OBS_MODE"))
+        if not intent:
+            raise inconsistent(self.eb, f"{self.eb} has no data of {','.join(words)} that could be split off.")
+        windows = dict.fromkeys(call.spw for call in self._calls if not call.intents or {*words} & {*call.intents})
+        chanbin, timebin = int(options.get("chanbin") or 1), options.get("timebin") or "0s"
+        split = f"{self.eb}_targets.ms"
+        self._call(
+            "mstransform",
+            vis=self.ms,
+            outputvis=split,
+            datacolumn="corrected",
+            field=options.get("field", ""),
+            intent=intent,
+            spw=options.get("spw") or ",".join(windows),
+            chanaverage=chanbin > 1,
+            chanbin=chanbin,
+            timeaverage=float(timebin.removesuffix("s")) > 0,
+            timebin=timebin,
+            reindex=False,
+        )
+        self._copy_tables_to(split)
 
 
 def _check_readable(caltable: str) -> None:

@@ -1,8 +1,9 @@
 """Restore the calibrated MeasurementSets that a PPR asks for, with CASA's tasks alone.
 
-`python restore_mous.py <PPR> [--cores N]`, run in working/, does what the ALMA pipeline's `hifa_restoredata` does and
-leaves what it leaves: `<eb>.ms`, its flag versions, the calibration tables, CASA's logs and casa_commands.log. It fails
-as the pipeline fails: exit code 1, `errorexit-*.txt` in working/ and products/, the reason in the log.
+`python restore_mous.py <PPR> [--cores N]`, run in working/, does what the ALMA pipeline's `hifa_restoredata` does, and
+`hif_mstransform` where the PPR asks for it. It leaves what the pipeline leaves: `<eb>.ms` (and `<eb>_targets.ms`), its
+flag versions, the calibration tables, CASA's logs and casa_commands.log. It fails as the pipeline fails: exit code 1,
+`errorexit-*.txt` in working/ and products/, the reason in the log.
 
 Imports no CASA itself: each execution block gets a process of its own, started fresh, because CASA does not survive a
 fork, and because damaged raw data can kill the process that reads them.

@@ -14,6 +14,7 @@ from alma_restore.casa.installations import Installation
 from alma_restore.casa.launchers.local import LocalLauncher
 from alma_restore.demo.archive import DEMO_MOUSS
 from alma_restore.ppr import build
+from alma_restore.ppr.commands import SplitOptions, restore_and_split
 from alma_restore.products import staging
 from alma_restore.rules.sched_block import choose
 from alma_restore.rules.sessions import number_sessions
@@ -25,7 +26,7 @@ EBS = tuple(eb.uid for eb in DEMO_MOUSS[0].ebs if eb.qa0 == "Pass")
 FIRST, SECOND, THIRD = EBS
 
 
-def make_workspace(archive: Path, root: Path) -> Workspace:
+def make_workspace(archive: Path, root: Path, split: SplitOptions | None = None) -> Workspace:
     """Everything of the demo's first MOUS: three execution blocks, of which the last is in session 3."""
     workspace = Workspace(root).create({"fileSetIds": list(EBS)})
     metadata = Metadata(lambda: closing(embedded.connect(archive / "metadata.sqlite")))
@@ -41,6 +42,7 @@ def make_workspace(archive: Path, root: Path) -> Workspace:
         sessions=number_sessions(metadata.execution_blocks(MOUS)),
         root=root,
         created=datetime(2026, 1, 1, tzinfo=timezone.utc),
+        commands=restore_and_split(split),
     )
     workspace.ppr.write_bytes(build.build(ppr))
     return workspace

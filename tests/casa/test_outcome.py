@@ -104,7 +104,7 @@ FAILURES: dict[str, tuple[Ended, type[RestoreError], str]] = {
         Corrupt,
         f"left out {SECOND}",
     ),
-    "one MS missing without a word": (Ended(0, restored=(FIRST,)), CasaFailed, f"no MeasurementSet of {SECOND}"),
+    "one MS missing without a word": (Ended(0, restored=(FIRST,)), CasaFailed, f"without {SECOND}.ms"),
     "empty ASDM list, exit code 0": (
         Ended(0, "    Empty ASDM list\n", errorexit=("working",), restored=()),
         CasaFailed,

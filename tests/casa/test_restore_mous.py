@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_mous import EBS, MOUS, SECOND, THIRD, restore
+from small_mous import EBS, MOUS, SECOND, THIRD, make_workspace, restore
 
 from alma_restore.casa.installations import Installation
 from alma_restore.errors import CasaFailed, Corrupt, Inconsistent, Misconfigured, Refused, RestoreError
+from alma_restore.ppr.commands import SplitOptions
 from alma_restore.settings import CasaSettings
 from alma_restore.workspace import Workspace
 
@@ -45,6 +46,47 @@ def test_progress_is_told_in_lines_for_people(restored: Workspace) -> None:
         assert f"{uid.sanitised} 4180 rows" in log
     assert "dUTC" not in log
     assert log.splitlines()[-1].startswith("restored 3 execution blocks in ")
+
+
+LOOK_AT_SPLIT = """
+import sys
+import numpy
+from casaconfig import config
+config.logfile = "/dev/null"
+from casatools import table
+def read(ms, column):
+    one = table()
+    one.open(ms)
+    selected = one.query("FIELD_ID==2")
+    keys = [selected.getcol(name) for name in ("ANTENNA2", "ANTENNA1", "DATA_DESC_ID", "TIME")]
+    return selected.getcol(column)[..., numpy.lexsort(keys)]
+eb, targets = sys.argv[1] + ".ms", sys.argv[1] + "_targets.ms"
+corrected, flag = read(eb, "CORRECTED_DATA"), read(eb, "FLAG")
+good = numpy.where(flag, 0, corrected).reshape(corrected.shape[0], -1, 2, corrected.shape[2])
+channels = (~flag).reshape(good.shape).sum(axis=2)
+averaged = good.sum(axis=2) / numpy.maximum(channels, 1)
+data = read(targets, "DATA")
+unflagged = ~read(targets, "FLAG")
+whole = table()
+whole.open(targets)
+assert whole.nrows() == data.shape[-1], "only the target"
+assert data.shape == averaged.shape, (data.shape, averaged.shape)
+assert unflagged.any() and numpy.allclose(data[unflagged], averaged[unflagged], rtol=1e-5), "data"
+"""
+
+
+def test_targets_are_split_off_and_averaged(
+    demo_archive: Path,
+    installation: Installation,
+    casa: CasaSettings,
+    run_in_casa: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    workspace = make_workspace(demo_archive, tmp_path / "spool", SplitOptions(chanbin=2))
+    restore(installation, workspace, casa)
+    for uid in EBS:
+        run_in_casa("-c", LOOK_AT_SPLIT, uid.sanitised, cwd=workspace.working)
+    assert "mstransform(" in (workspace.working / "casa_commands.log").read_text()
 
 
 def repack(archive: Path, keep: Callable[[str], bool]) -> None:

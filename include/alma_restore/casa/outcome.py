@@ -81,19 +81,18 @@ def _told_by_files(workspace: Workspace) -> RestoreError | None:
     for folder in (workspace.working, workspace.products):
         for file in folder.glob("errorexit-*.txt"):
             return CasaFailed(f"The pipeline left {folder.name}/{file.name}: it failed.", remedy="See the log's end.")
-    missing = [
-        eb for eb in _execution_blocks(workspace) if not (workspace.working / f"{eb}.ms" / "table.dat").is_file()
-    ]
+    missing = [name for name in _wanted(workspace) if not (workspace.working / name / "table.dat").is_file()]
     if missing:
-        return CasaFailed(
-            f"CASA ended well, but there is no MeasurementSet of {', '.join(missing)}.", remedy="See the log's end."
-        )
+        return CasaFailed(f"CASA ended well, but without {', '.join(missing)}.", remedy="See the log's end.")
     return None
 
 
-def _execution_blocks(workspace: Workspace) -> list[str]:
-    """The folder names of the raw data that the PPR asks to restore."""
-    return [name.text.strip() for name in guarded_xml.parse(workspace.ppr).iter("{*}AsdmDiskName") if name.text]
+def _wanted(workspace: Workspace) -> list[str]:
+    """The MeasurementSets that the PPR asks for: one an execution block, and one more where targets are split off."""
+    ppr = guarded_xml.parse(workspace.ppr)
+    ebs = [name.text.strip() for name in ppr.iter("{*}AsdmDiskName") if name.text]
+    splits = any(command.text == "hif_mstransform" for command in ppr.iter("{*}Command"))
+    return [f"{eb}.ms" for eb in ebs] + [f"{eb}_targets.ms" for eb in ebs if splits]
 
 
 def _last_task(workspace: Workspace) -> str:
