@@ -1,0 +1,209 @@
+"""Delivery over SFTP: sent under a hidden name, resumed after a cut, read back, then renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from paramiko.ssh_exception import AuthenticationException, BadHostKeyException, SSHException
+
+from alma_restore.delivery.checksums import SUMS, sha256, side_by_side, sums_text
+from alma_restore.delivery.destination import SftpDestination
+from alma_restore.delivery.folder import Delivered
+from alma_restore.errors import DeliveryFailed, Misconfigured
+
+_CHUNK = 1 << 18
+_LINK_ERRORS = (OSError, EOFError, SSHException)
+
+
+class SftpClient(Protocol):
+    """What is needed of `paramiko.SFTPClient`, which Airflow's `SFTPHook.get_managed_conn` hands out."""
+
+    def stat(self, path: str) -> Any: ...
+    def open(self, filename: str, mode: str) -> Any: ...
+    def mkdir(self, path: str) -> None: ...
+    def listdir_attr(self, path: str) -> list[Any]: ...
+    def posix_rename(self, oldpath: str, newpath: str) -> None: ...
+    def remove(self, path: str) -> None: ...
+    def rmdir(self, path: str) -> None: ...
+
+
+Connect = Callable[[], AbstractContextManager[SftpClient]]
+
+
+def deliver(
+    files: Mapping[str, Path], to: SftpDestination, name: str, connect: Connect, *, tries: int = 5, wait_s: float = 2.0
+) -> Delivered:
+    """Make the folder `name` at the far end hold these files and their SHA256SUMS; what does so already is left alone.
+
+    Every file is read back from the far end before the folder gets its name. A lost link is taken up again where it
+    broke, in this call or the next.
+
+    Args:
+        files: the sources by their name in the delivery.
+        connect: opens a connection, and closes it at its end.
+        tries: connections in a row that may break without having brought anything further.
+        wait_s: before the second try; later waits grow.
+
+    Raises:
+        DeliveryFailed: the far end refuses, is full, or cannot be reached; nothing is there under the final name.
+        Misconfigured: its host key has changed, or our log-in is not taken.
+    """
+    sums = dict(zip(files, side_by_side(lambda each: sha256(files[each]), files), strict=True))
+    site = _Site(PurePosixPath(to.root), name, files, sums)
+    failures = 0
+    while True:
+        before = dict(site.arrived)
+        try:
+            with _telling_of_locks(to), connect() as client:
+                site.deliver(client)
+            break
+        except PermissionError as error:
+            raise _failed(to, error, "Give us the right to write there, then retry.") from error
+        except _LINK_ERRORS as error:
+            failures = failures + 1 if site.arrived == before else 1
+            if failures >= tries:
+                raise _failed(to, error, "Look at the far end (is its disk full?), then retry.") from error
+            time.sleep(wait_s * 2 ** (failures - 1))
+    text = sums_text(sums)
+    size_bytes = sum(path.stat().st_size for path in files.values()) + len(text)
+    return Delivered(f"{to}/{name}", size_bytes, len(files) + 1, hashlib.sha256(text.encode()).hexdigest())
+
+
+class _Site:
+    """One delivery at the far end, over as many connections as it takes.
+
+    Attributes:
+        arrived: how much of each file is known to have reached the far end.
+    """
+
+    def __init__(self, root: PurePosixPath, name: str, files: Mapping[str, Path], sums: Mapping[str, str]) -> None:
+        self._final, self._part, self._old = root / name, root / f".{name}.part", root / f".{name}.old"
+        self._files, self._sums = files, sums
+        self._verified: set[str] = set()
+        self.arrived: dict[str, int] = {}
+
+    def deliver(self, client: SftpClient) -> None:
+        if not self._holds(client):
+            for name in sorted(self._files):
+                if name not in self._verified:
+                    self._send(client, name)
+            _remove_strays(client, self._part, {str(self._part / name) for name in self._files})
+            with client.open(str(self._part / SUMS), "wb") as sums:
+                sums.write(sums_text(self._sums).encode())
+            if _stat(client, self._final):
+                _remove(client, self._old)
+                client.posix_rename(str(self._final), str(self._old))
+            client.posix_rename(str(self._part), str(self._final))
+        _remove(client, self._old)
+
+    def _holds(self, client: SftpClient) -> bool:
+        """Whether the delivery is there already, whole."""
+        if not _stat(client, self._final / SUMS):
+            return False
+        with client.open(str(self._final / SUMS), "rb") as sums:
+            if sums.read() != sums_text(self._sums).encode():
+                return False
+        return all(self._reads_back(client, self._final / name, name) for name in self._files)
+
+    def _send(self, client: SftpClient, name: str) -> None:
+        """Send what is missing of a file; if what was there already is wrong, send it all."""
+        target = self._part / name
+        _make_folder(client, target.parent)
+        self._append(client, name)
+        if not self._reads_back(client, target, name):
+            client.remove(str(target))
+            self._append(client, name)
+            if not self._reads_back(client, target, name):
+                raise DeliveryFailed(
+                    f"{name} reads back from {target} otherwise than it was sent.",
+                    remedy="Have the far end's disk looked at, then retry.",
+                )
+        self._verified.add(name)
+
+    def _append(self, client: SftpClient, name: str) -> None:
+        source, target = self._files[name], self._part / name
+        with source.open("rb") as reading, client.open(str(target), "ab") as writing:
+            writing.set_pipelined(True)  # no waiting for each answer; what was refused shows in the size
+            self.arrived[name] = reading.seek(writing.stat().st_size)
+            while chunk := reading.read(_CHUNK):
+                writing.write(chunk)
+        self.arrived[name] = client.stat(str(target)).st_size
+        if self.arrived[name] < source.stat().st_size:
+            raise OSError(f"it took {self.arrived[name]} of the {source.stat().st_size} bytes of {name}")
+
+    def _reads_back(self, client: SftpClient, path: PurePosixPath, name: str) -> bool:
+        there = _stat(client, path)
+        if there is None or there.st_size != self._files[name].stat().st_size:
+            return False
+        digest = hashlib.sha256()
+        with client.open(str(path), "rb") as file:
+            file.prefetch(there.st_size)
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest() == self._sums[name]
+
+
+def _stat(client: SftpClient, path: PurePosixPath) -> Any:
+    """The attributes of what is there, or None."""
+    try:
+        return client.stat(str(path))
+    except FileNotFoundError:
+        return None
+
+
+def _make_folder(client: SftpClient, folder: PurePosixPath) -> None:
+    if not _stat(client, folder):
+        _make_folder(client, folder.parent)
+        with suppress(OSError):  # somebody made it at the same moment; if nobody did, writing below it tells
+            client.mkdir(str(folder))
+
+
+def _below(client: SftpClient, folder: PurePosixPath) -> Iterator[tuple[PurePosixPath, bool]]:
+    """Everything below a folder, the folder itself last, and whether it is a folder; links are not followed."""
+    for entry in client.listdir_attr(str(folder)):
+        path = folder / entry.filename
+        if stat.S_ISDIR(entry.st_mode):
+            yield from _below(client, path)
+        else:
+            yield path, False
+    yield folder, True
+
+
+def _remove_strays(client: SftpClient, folder: PurePosixPath, wanted: set[str]) -> None:
+    """Remove what an earlier attempt with other contents left."""
+    for path, is_folder in _below(client, folder):
+        if not is_folder and str(path) not in wanted:
+            client.remove(str(path))
+
+
+def _remove(client: SftpClient, folder: PurePosixPath) -> None:
+    if _stat(client, folder):
+        for path, is_folder in _below(client, folder):
+            (client.rmdir if is_folder else client.remove)(str(path))
+
+
+@contextmanager
+def _telling_of_locks(to: SftpDestination) -> Iterator[None]:
+    """What only an operator can mend is not tried again."""
+    try:
+        yield
+    except BadHostKeyException as error:
+        raise Misconfigured(
+            f"The host key of {to} is not the one we know; nothing was sent.",
+            remedy="Ask its owner whether it was changed, then mend the connection's host key.",
+        ) from error
+    except AuthenticationException as error:
+        raise Misconfigured(f"{to} does not take our log-in: {error}.", remedy="Mend the connection.") from error
+
+
+def _failed(to: SftpDestination, error: BaseException, remedy: str) -> DeliveryFailed:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return DeliveryFailed(
+        f"{to} cannot be delivered to: {reason}.", remedy=f"{remedy} What has arrived is kept there for the next try."
+    )

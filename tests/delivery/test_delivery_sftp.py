@@ -1,0 +1,187 @@
+"""A delivery over SFTP to a real sshd: whole under its name, or not there; never twice; through broken links."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import PurePosixPath
+
+import pytest
+from far_end import SSHD, FrailLink, far_end
+from restored_mous import EBS, MOUS, tree
+
+from alma_restore.delivery import sftp
+from alma_restore.delivery.contents import gather
+from alma_restore.delivery.destination import SftpDestination
+from alma_restore.delivery.sftp import deliver
+from alma_restore.errors import DeliveryFailed, Misconfigured
+
+NAME = "uid___A001_X12d1_X23e__f1a4dd4a"
+MS = f"{EBS[0].sanitised}.ms"
+BIG = 3 << 20
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    if SSHD is None:
+        pytest.skip("sshd is not installed (apt-get install openssh-server)")
+    with far_end(tmp_path_factory.mktemp("sshd")) as end:
+        yield end
+
+
+@pytest.fixture
+def files(workspace):
+    (workspace.working / MS / "table.f17_TSM1").write_bytes(bytes(range(256)) * (BIG // 256))
+    return gather(workspace, MOUS, EBS)
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "far" / "incoming"
+
+
+def to(root):
+    return SftpDestination("mirror", PurePosixPath(root))
+
+
+def assert_whole(root, files):
+    assert [path.name for path in root.iterdir()] == [NAME]
+    content = tree(root / NAME)
+    assert content.pop("SHA256SUMS")
+    assert content == {name: path.read_bytes() for name, path in files.items()}
+    subprocess.run(["sha256sum", "-c", "--quiet", "--strict", "SHA256SUMS"], cwd=root / NAME, check=True)
+
+
+def inodes(root):
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in root.rglob("*")}
+
+
+def test_everything_arrives_with_checksums(server, files, root):
+    delivered = deliver(files, to(root), NAME, server.connect)
+    assert_whole(root, files)
+    assert delivered.path == f"sftp://mirror/{root}/{NAME}"
+    assert delivered.files == len(files) + 1
+    assert delivered.size_bytes == sum(map(len, tree(root / NAME).values()))
+
+
+def test_a_second_delivery_changes_nothing(server, files, root):
+    first = deliver(files, to(root), NAME, server.connect)
+    before = inodes(root)
+    assert deliver(files, to(root), NAME, server.connect) == first
+    assert inodes(root) == before
+
+
+@pytest.mark.parametrize("damage", ["changed", "shorter", "missing", "no sums"])
+def test_a_damaged_delivery_is_repaired(server, files, root, damage):
+    deliver(files, to(root), NAME, server.connect)
+    table = root / NAME / MS / "table.dat"
+    if damage == "changed":
+        table.write_bytes(bytes(table.stat().st_size))
+    elif damage == "shorter":
+        table.write_bytes(table.read_bytes()[:-1])
+    elif damage == "missing":
+        table.unlink()
+    else:
+        (root / NAME / "SHA256SUMS").unlink()
+    deliver(files, to(root), NAME, server.connect)
+    assert_whole(root, files)
+
+
+@pytest.fixture
+def connections():
+    """One entry for each connection that was opened."""
+    return []
+
+
+def counted(connect, connections):
+    def opened():
+        connections.append(connect)
+        return connect()
+
+    return opened
+
+
+def through(server, link, connections):
+    return counted(lambda: server.connect(link.port), connections)
+
+
+def test_a_broken_link_is_taken_up_where_it_broke(server, files, root, connections):
+    link = FrailLink(server.port, breaks_after=BIG // 3, times=2)
+    deliver(files, to(root), NAME, through(server, link, connections), tries=2, wait_s=0.01)
+    link.close()
+    assert_whole(root, files)
+    assert len(connections) == 3, "both breaks were met, and each try brought something further"
+
+
+def test_a_link_that_never_holds_is_given_up_and_the_next_call_goes_on(server, files, root, connections):
+    link = FrailLink(server.port, breaks_after=600, times=99)
+    with pytest.raises(DeliveryFailed, match=f"sftp://mirror/{root} cannot be delivered to"):
+        deliver(files, to(root), NAME, through(server, link, connections), tries=3, wait_s=0.01)
+    link.close()
+    assert len(connections) == 3
+    assert not (root / NAME).exists()
+    deliver(files, to(root), NAME, server.connect)
+    assert_whole(root, files)
+
+
+def test_what_an_earlier_try_left_is_used_only_if_it_is_right(server, files, root):
+    part = root / f".{NAME}.part"
+    (part / MS).mkdir(parents=True)
+    big = files[f"{MS}/table.f17_TSM1"].read_bytes()
+    (part / MS / "table.f17_TSM1").write_bytes(big[: BIG // 2])
+    (part / "flux.csv").write_text("wrong")
+    (part / "PPR.xml").write_bytes(b"longer than the real one")
+    (part / "of another day").touch()
+    arrived = (part / MS / "table.f17_TSM1").stat().st_ino
+    deliver(files, to(root), NAME, server.connect)
+    assert_whole(root, files)
+    assert (root / NAME / MS / "table.f17_TSM1").stat().st_ino == arrived, "continued, not sent anew"
+
+
+def test_renames_cut_apart_are_finished_by_the_next_call(server, files, root):
+    deliver(files, to(root), NAME, server.connect)
+    (root / NAME).rename(root / f".{NAME}.old")
+    deliver(files, to(root), NAME, server.connect)
+    assert_whole(root, files)
+
+
+def test_a_full_disk_is_told_and_nothing_is_under_the_name(server, files, tiny_disk, connections):
+    with pytest.raises(DeliveryFailed, match=r"cannot be delivered to: it took .* bytes of") as error:
+        deliver(files, to(tiny_disk), NAME, counted(server.connect, connections), tries=2, wait_s=0.01)
+    assert "is its disk full?" in error.value.remedy
+    assert len(connections) <= 3
+    assert not (tiny_disk / NAME).exists()
+
+
+def test_a_far_end_that_forbids_writing_is_not_asked_again(files, root, tmp_path, connections):
+    with far_end(tmp_path / "read-only", "-R") as server, pytest.raises(DeliveryFailed, match="Permission denied"):
+        deliver(files, to(root), NAME, counted(server.connect, connections))
+    assert len(connections) == 1
+    assert not root.exists()
+
+
+def test_a_far_end_that_returns_other_bytes_is_found_out(server, files, root, monkeypatch):
+    monkeypatch.setattr(sftp._Site, "_reads_back", lambda *_: False)
+    with pytest.raises(DeliveryFailed, match="otherwise than it was sent"):
+        deliver(files, to(root), NAME, server.connect)
+    assert not (root / NAME).exists()
+
+
+def test_a_changed_host_key_stops_everything(server, files, root):
+    known = (server.folder / "host_key.pub").read_text()
+    server.know((server.folder / "client_key.pub").read_text())
+    try:
+        with pytest.raises(Misconfigured, match=r"host key of sftp://mirror/.* is not the one we know"):
+            deliver(files, to(root), NAME, server.connect)
+    finally:
+        server.know(known)
+    assert not root.exists()
+
+
+def test_a_log_in_that_is_not_taken_is_told(server, files, root):
+    with pytest.raises(Misconfigured, match="does not take our log-in"):
+        deliver(files, to(root), NAME, lambda: server.connect(key=server.folder / "host_key"))
+
+
+def test_nobody_there_is_told(server, files, root):
+    with pytest.raises(DeliveryFailed, match="cannot be delivered to"):
+        deliver(files, to(root), NAME, lambda: server.connect(port=1), tries=2, wait_s=0.01)
