@@ -18,6 +18,9 @@ APPLIED = {
     "TARGET": ("OBSERVE_TARGET", "CALIBRATE_TARGET"),
 }
 
+# Those that are calibrated with what they look at, and whose source is known.
+CALIBRATORS = APPLIED.keys() - {"TARGET", "CHECK"}
+
 # Words that the pipeline knows and hifa_restoredata leaves alone.
 NOT_APPLIED = {"ATMOSPHERE", "DIFFGAINREF", "DIFFGAINSRC", "FOCUS", "POINTING", "REFERENCE", "SIDEBAND", "WVR"}
 

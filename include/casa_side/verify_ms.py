@@ -1,7 +1,9 @@
 """Look into restored MeasurementSets and tell in figures what is there.
 
-`python verify_ms.py <figures.json>`, with a JSON list of `{"ms": path, "asdm": path}` on stdin; the figures go to the
-file, one entry an MS, keyed by its path. It judges nothing: that is the caller's work (casa/verification.py).
+`python verify_ms.py <figures.json>`, with a JSON list of `{"ms": path, "asdm": path, "calapply": path}` on stdin; the
+figures go to the file, one entry an MS, keyed by its path. Beside it go, for each MS, what CASA's listobs says of it
+(`<ms>.listobs.txt`) and what plots are drawn from (`<ms>.samples.npz`). It judges nothing: that is the caller's work
+(casa/verification.py).
 """
 
 from __future__ import annotations
@@ -17,35 +19,81 @@ from typing import Any
 import numpy
 
 import asdm_rows
+import calapply_reader
 from intents import APPLIED, casa_intents
 from ms_reader import Piece, column, opened, pieces
 from signs import RestoreFailed
+from visibility_samples import Samples
 
-_CALIBRATORS = set(APPLIED) - {"TARGET", "CHECK"}
-_SAMPLES_PER_PIECE = 2_000
-_SIGMA_OF_MEDIAN_DEVIATION = 1.4826
+_COLUMNS = ("ANTENNA1", "ANTENNA2", "FIELD_ID", "STATE_ID", "TIME", "UVW", "FLAG", "CORRECTED_DATA")
 
 
-def figures(ms: Path, asdm: Path) -> dict[str, Any]:
+def figures(ms: Path, asdm: Path, calapply: Path, beside: Path) -> dict[str, Any]:
     """What one MeasurementSet holds.
+
+    Args:
+        calapply: what calibration was applied to it.
+        beside: the folder for its listing and its samples.
 
     Returns:
         rows, scans, fields, antennas, spectral_windows: as the MS has them; missing_rows: what it lacks, by the raw
-        data's Main.xml; corrected: has it a CORRECTED_DATA column; by_field: see `_Field.figures`.
+        data's Main.xml; corrected: has it a CORRECTED_DATA column; by_field: see `_Field.figures`; by_antenna: name
+        and flagged fraction of its cross-correlations, None where it has none.
     """
     with opened(ms) as main:
         found = Counter(main.getcol("SCAN_NUMBER").tolist())
         corrected = "CORRECTED_DATA" in main.colnames()
+    antennas = column(ms / "ANTENNA", "NAME")
+    samples = Samples(column(ms / "STATE", "OBS_MODE"), _calibrated_windows(ms, calapply), len(antennas))
+    by_field = _by_field(ms, samples) if corrected else []
+    samples.save(beside / f"{ms.name}.samples.npz", _names(ms))
+    _list_observation(ms, beside / f"{ms.name}.listobs.txt")
     return {
         "rows": sum(found.values()),
         "scans": sorted(found),
         "fields": column(ms / "FIELD", "NAME"),
-        "antennas": len(column(ms / "ANTENNA", "NAME")),
+        "antennas": len(antennas),
         "spectral_windows": len(column(ms / "SPECTRAL_WINDOW", "NAME")),
         "missing_rows": _missing_rows(asdm, found),
         "corrected": corrected,
-        "by_field": _by_field(ms) if corrected else [],
+        "by_field": by_field,
+        "by_antenna": [
+            {"name": name, "flagged": flagged}
+            for name, flagged in zip(antennas, samples.flagged_by_antenna, strict=True)
+        ],
     }
+
+
+def _calibrated_windows(ms: Path, calapply: Path) -> set[int]:
+    """The spectral windows that calibration is applied to; others hold what ALMA records for itself."""
+    from casatools import ms as measurement_set
+
+    selections = {call.spw for call in calapply_reader.read(calapply)}
+    return {spw for selection in selections for spw in measurement_set().msseltoindex(str(ms), spw=selection)["spw"]}
+
+
+def _names(ms: Path) -> dict[str, Any]:
+    """What the plots call things; frequencies are those of the windows' centres."""
+    with opened(ms / "SPECTRAL_WINDOW") as windows:
+        centres = [float(windows.getcell("CHAN_FREQ", row).mean()) for row in range(windows.nrows())]
+    return {
+        "ms": ms.name,
+        "fields": column(ms / "FIELD", "NAME"),
+        "antennas": column(ms / "ANTENNA", "NAME"),
+        "centres_hz": centres,
+    }
+
+
+def _list_observation(ms: Path, path: Path) -> None:
+    """What listobs writes."""
+    from casatools import ms as measurement_set
+
+    tool = measurement_set()
+    tool.open(str(ms))
+    try:
+        tool.summary(verbose=True, listfile=str(path), overwrite=True)
+    finally:
+        tool.close()
 
 
 def _missing_rows(asdm: Path, found: dict[int, int]) -> list[str]:
@@ -67,50 +115,47 @@ class _Field:
         self.states: set[int] = set()
         self.samples = self.flagged = self.flagged_in_archive = self.lost_flags = self.not_finite = 0
         self.changed = False
-        self.visibilities: dict[int, list[numpy.ndarray]] = defaultdict(list)
 
-    def figures(self, name: str, obs_modes: list[str]) -> dict[str, Any]:
+    def figures(self, name: str, obs_modes: list[str], quality: dict[str, Any]) -> dict[str, Any]:
         """Cross-correlations only.
 
         Returns:
             intents: pipeline words; samples: how many; flagged: fraction of them; flagged_in_archive: the same in the
             archived flags; lost_flags: samples flagged in the archive and not here. Of samples that are not flagged:
-            not_finite: in CORRECTED_DATA; changed: does CORRECTED_DATA differ from DATA; spectral_windows: of
-            calibrators, the median amplitude (Jy) and the scatter of phase about that of a point source (degrees),
-            channels averaged.
+            not_finite: in CORRECTED_DATA; changed: does CORRECTED_DATA differ from DATA; spectral_windows: see
+            `Samples.quality`.
         """
         modes = [obs_modes[state] for state in self.states if 0 <= state < len(obs_modes)]
-        intents = [word for word in sorted(APPLIED) if casa_intents([word], modes)]
-        calibrates = not _CALIBRATORS.isdisjoint(intents)
         return {
             "name": name,
-            "intents": intents,
+            "intents": [word for word in sorted(APPLIED) if casa_intents([word], modes)],
             "samples": self.samples,
             "flagged": self.flagged / self.samples,
             "flagged_in_archive": self.flagged_in_archive / self.samples,
             "lost_flags": self.lost_flags,
             "not_finite": self.not_finite,
             "changed": self.changed,
-            "spectral_windows": {
-                str(spw): _quality(numpy.concatenate(found)) for spw, found in self.visibilities.items() if calibrates
-            },
+            "spectral_windows": quality,
         }
 
 
-def _by_field(ms: Path) -> list[dict[str, Any]]:
+def _by_field(ms: Path, samples: Samples) -> list[dict[str, Any]]:
     """Go once through FLAG and CORRECTED_DATA, through the archived flags, and through as much of DATA as is needed."""
     fields: dict[int, _Field] = defaultdict(_Field)
     archived = Path(f"{ms}.flagversions", "flags.Pipeline_Final")
     with ExitStack() as stack:
         main = stack.enter_context(opened(ms))
         archived_flags = stack.enter_context(opened(archived)) if archived.is_dir() else None
-        for piece in pieces(ms, ("FIELD_ID", "STATE_ID", "FLAG", "CORRECTED_DATA")):
+        for piece in pieces(ms, _COLUMNS):
+            samples.add(piece)
             before = None if archived_flags is None else _rows_of(archived_flags, "FLAG", piece.rows)
             for number, of_field in _by_number(piece.columns["FIELD_ID"]):
                 _add(fields[number], piece, of_field, before, main)
     names = column(ms / "FIELD", "NAME")
     obs_modes = column(ms / "STATE", "OBS_MODE")
-    return [found.figures(names[number], obs_modes) for number, found in sorted(fields.items())]
+    return [
+        found.figures(names[number], obs_modes, samples.quality(number)) for number, found in sorted(fields.items())
+    ]
 
 
 def _by_number(numbers: numpy.ndarray) -> Iterator[tuple[int, Any]]:
@@ -134,7 +179,6 @@ def _add(field: _Field, piece: Piece, of_field: Any, before: numpy.ndarray | Non
     if not field.changed and not flag.all():
         data = _rows_of(main, "DATA", piece.rows[of_field])
         field.changed = bool(((data != corrected) & ~flag).any())
-    field.visibilities[piece.spw].append(_channel_averages(corrected, flag, piece.parallel_hands))
 
 
 def _rows_of(one: Any, name: str, rows: numpy.ndarray) -> numpy.ndarray:
@@ -145,31 +189,16 @@ def _rows_of(one: Any, name: str, rows: numpy.ndarray) -> numpy.ndarray:
         selected.close()
 
 
-def _channel_averages(corrected: numpy.ndarray, flag: numpy.ndarray, hands: list[int]) -> numpy.ndarray:
-    """A spread of the piece's visibilities, XX and YY, averaged over the channels that are not flagged."""
-    stride = max(1, corrected.shape[-1] * len(hands) // _SAMPLES_PER_PIECE)
-    good = ~flag[..., ::stride][hands]
-    channels = good.sum(axis=1)
-    total = numpy.where(good, corrected[..., ::stride][hands], 0).sum(axis=1)
-    return total[channels > 0] / channels[channels > 0]
-
-
-def _quality(visibilities: numpy.ndarray) -> dict[str, float | None]:
-    if not visibilities.size:
-        return {"amplitude": None, "phase_scatter_deg": None}
-    deviation = float(numpy.median(numpy.abs(numpy.angle(visibilities, deg=True))))
-    return {
-        "amplitude": float(numpy.median(numpy.abs(visibilities))),
-        "phase_scatter_deg": _SIGMA_OF_MEDIAN_DEVIATION * deviation,
-    }
-
-
 def main() -> None:
     from casaconfig import config
 
     config.logfile = "/dev/null"  # nothing is asked of CASA that would need a log
-    found = {one["ms"]: figures(Path(one["ms"]), Path(one["asdm"])) for one in json.load(sys.stdin)}
-    Path(sys.argv[1]).write_text(json.dumps(found))
+    result = Path(sys.argv[1])
+    found = {
+        one["ms"]: figures(Path(one["ms"]), Path(one["asdm"]), Path(one["calapply"]), beside=result.parent)
+        for one in json.load(sys.stdin)
+    }
+    result.write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

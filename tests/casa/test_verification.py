@@ -31,6 +31,7 @@ def facts(restored: Workspace) -> Facts:
 def one(restored: Workspace, tmp_path: Path) -> Workspace:
     """A copy of the first execution block's restore, to be spoiled."""
     workspace = Workspace(tmp_path / "spool").create({})
+    shutil.copytree(restored.products, workspace.products, dirs_exist_ok=True)
     for folder, name in (("rawdata", ""), ("working", ".ms"), ("working", ".ms.flagversions")):
         part = f"{folder}/{FIRST.sanitised}{name}"
         shutil.copytree(restored.root / part, workspace.root / part)

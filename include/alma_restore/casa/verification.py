@@ -14,6 +14,7 @@ from alma_restore.casa import job
 from alma_restore.casa.casa_home import CASA_SIDE
 from alma_restore.casa.installations import Installation
 from alma_restore.errors import CasaFailed
+from alma_restore.products import manifest as manifests
 from alma_restore.settings import VerificationSettings
 from alma_restore.uid import Uid
 from alma_restore.workspace import Workspace
@@ -116,7 +117,15 @@ def _look(workspace: Workspace, installation: Installation, uids: list[Uid]) -> 
     """Let CASA's own Python read the MeasurementSets."""
     result = workspace.logs / "verification.json"
     result.unlink(missing_ok=True)
-    asked = [{"ms": str(_ms(workspace, uid)), "asdm": str(workspace.rawdata / uid.sanitised)} for uid in uids]
+    calapply = {asdm.eb_uid: asdm.calapply for asdm in manifests.in_folder(workspace.products).asdms}
+    asked = [
+        {
+            "ms": str(_ms(workspace, uid)),
+            "asdm": str(workspace.rawdata / uid.sanitised),
+            "calapply": str(workspace.products / calapply[uid]),
+        }
+        for uid in uids
+    ]
     log = workspace.logs / "verification.log"
     with log.open("w") as output:
         ended = subprocess.run(
