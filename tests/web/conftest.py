@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import closing
+from contextlib import closing, nullcontext
 
 import pytest
 from fastapi.testclient import TestClient
@@ -46,7 +46,7 @@ def house(tmp_path, metadata_file, empty_catalogue):
     shutil.copyfile(empty_catalogue, tmp_path / "catalogue.db")
     metadata = Metadata(lambda: closing(embedded.connect(metadata_file)))
     archive = Archive(metadata, ngas=None, exporter=None, asdm_folder=tmp_path / "asdm")
-    return House(settings, Catalogue(settings.catalogue), archive, send_mail=print)
+    return House(settings, Catalogue(settings.catalogue), archive, send_mail=print, open_sftp=nullcontext)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from alma_restore.archive.metadata import Metadata
 from alma_restore.archive.ngas import NgasClient, NgasNode
 from alma_restore.archive.source import Archive
 from alma_restore.catalogue.store import Catalogue
+from alma_restore.delivery.sftp import SftpClient
 from alma_restore.errors import Misconfigured
 from alma_restore.restore.house import House
 from alma_restore.settings import Settings, settings
@@ -33,7 +34,7 @@ def open_house() -> House:
         Misconfigured: a connection is missing, or the settings cannot be used.
     """
     here = settings()
-    return House(here, Catalogue.opened(here.catalogue), _archive(here), send_mail)
+    return House(here, Catalogue.opened(here.catalogue), _archive(here), send_mail, open_sftp)
 
 
 def _archive(here: Settings) -> Archive:
@@ -72,6 +73,20 @@ def _ngas_nodes() -> list[NgasNode]:
     return [
         NgasNode(host, connection.port or 7777, connection.login or "", connection.password or "") for host in hosts
     ]
+
+
+@contextmanager
+def open_sftp(connection: str) -> Iterator[SftpClient]:
+    """A connection to the SFTP site that Airflow knows under this name.
+
+    Raises:
+        Misconfigured: Airflow knows none of this name.
+    """
+    from airflow.providers.sftp.hooks.sftp import SFTPHook
+
+    _connection(connection)
+    with SFTPHook(ssh_conn_id=connection).get_managed_conn() as client:
+        yield client
 
 
 def send_mail(message: EmailMessage) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 from alma_restore.catalogue.records import DeliveryRecord, RequestRecord
 from alma_restore.catalogue.states import DELIVERED
-from alma_restore.delivery import contents, destination, folder
+from alma_restore.delivery import contents, destination, folder, sftp
 from alma_restore.errors import RestoreError
 from alma_restore.mail import compose, send
 from alma_restore.restore import calibrating
@@ -29,7 +30,11 @@ def deliver(house: House, request_id: str) -> DeliveryRecord:
     where = destination.check(record.destination, house.settings)
     eb_uids = [Uid(text) for text in workspace.metadata()["fileSetIds"]]
     files = contents.gather(workspace, mous_of(record), eb_uids)
-    delivered = folder.deliver(files, where.root, destination.delivery_name(mous_of(record), request_id))
+    name = destination.delivery_name(mous_of(record), request_id)
+    if isinstance(where, destination.SftpDestination):
+        delivered = sftp.deliver(files, where, name, partial(house.open_sftp, where.conn_id))
+    else:
+        delivered = folder.deliver(files, where.root, name)
     delivery = house.catalogue.record_delivery(
         request_id,
         destination=str(where),
@@ -75,7 +80,7 @@ def _tell(house: House, record: RequestRecord) -> None:
     if occasion is None or not record.email:
         return
     delivery = house.catalogue.delivery(record.id)
-    names = sorted(path.name for path in Path(delivery.path).glob("*.ms")) if delivery else []
+    names = sorted(path.name for path in Workspace(Path(record.workspace)).products.glob("*.ms")) if delivery else []
     message = compose.compose(occasion, record, house.settings.mail, delivery=delivery, measurement_sets=names)
     noted = {line.note for line in house.catalogue.history(record.id) if line.at >= _attempt_began(house, record)}
     if send.note(message) not in noted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from alma_restore.archive.source import Archive
 from alma_restore.catalogue.records import RequestRecord
 from alma_restore.catalogue.store import Catalogue
+from alma_restore.delivery.sftp import SftpClient
 from alma_restore.errors import Inconsistent
 from alma_restore.settings import Settings
 from alma_restore.uid import Uid
@@ -18,12 +20,13 @@ from alma_restore.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """The settings, our catalogue, the archive, and a way to send mail."""
+    """The settings, our catalogue, the archive, and the ways to send mail and to reach an SFTP site by its name."""
 
     settings: Settings
     catalogue: Catalogue
     archive: Archive
     send_mail: Callable[[EmailMessage], None]
+    open_sftp: Callable[[str], AbstractContextManager[SftpClient]]
 
     def workspace(self, request_id: str) -> Workspace:
         """The workspace of an opened request.
