@@ -9,6 +9,9 @@ peers=(
     "postgresql:/usr/lib/postgresql"
     "chromium:/usr/bin/chromium"
     "rabbitmq-server:/usr/lib/rabbitmq/bin/rabbitmq-server"
+    "slurm-wlm:/usr/sbin/slurmctld"
+    "munge:/usr/sbin/munged"
+    "redis-server:/usr/bin/redis-server"
 )
 
 missing=()

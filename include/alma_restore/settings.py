@@ -226,6 +226,18 @@ class EventsSettings(_Section):
     application: str = "alma-restore"
 
 
+class QueueSettings(_Section):
+    """Which workers do what; only executors with queues (Celery) take notice (docs/deployment.md).
+
+    Attributes:
+        archive: fetches raw data and products: near the archive.
+        casa: runs CASA and looks into its results: where CASA is.
+    """
+
+    archive: str = "default"
+    casa: str = "default"
+
+
 class Settings(BaseSettings):
     """Everything that differs between one installation and the next.
 
@@ -262,6 +274,7 @@ class Settings(BaseSettings):
     mail: MailSettings = MailSettings()
     ppr: PprSettings = PprSettings()
     events: EventsSettings = EventsSettings()
+    queues: QueueSettings = QueueSettings()
 
     @property
     def spool_root(self) -> Path:

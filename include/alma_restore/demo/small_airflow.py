@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ import psutil
 from alma_restore.errors import Misconfigured
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+TELL_HEALTH = ("scheduler", "dag-processor", "triggerer")
 START_LIMIT_S = 180.0
 STOP_LIMIT_S = 20.0
 
@@ -81,20 +82,26 @@ class SmallAirflow:
 
     Args:
         home: AIRFLOW_HOME; made when it is not there.
-        template: a migrated SQLite database to start from, made once (`db migrate` takes ten seconds).
+        template: a migrated SQLite database to start from, made once (`db migrate` takes ten seconds); None: the
+            environment names another database.
         environment: the whole environment of the components.
         port: of the api-server.
+        components: what is started: Airflow's commands, with their options.
     """
 
     home: Path
-    template: Path
+    template: Path | None
     environment: Mapping[str, str]
     port: int
+    components: Sequence[str] = COMPONENTS
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def migrate(self) -> None:
-        """Make Airflow's database, by copying the template."""
+        """Make Airflow's database, by copying the template if there is one."""
         self.home.mkdir(parents=True, exist_ok=True)
+        if self.template is None:
+            self._airflow("db", "migrate", environment=self.environment)
+            return
         if not self.template.exists():
             part = self.template.with_suffix(".part")
             part.unlink(missing_ok=True)
@@ -107,17 +114,26 @@ class SmallAirflow:
 
     def start(self) -> None:
         """Start every component; `wait_until_healthy` tells when they work."""
-        for component in COMPONENTS:
-            log = (self.home / f"{component}.log").open("ab")
-            with log:
-                self._processes[component] = subprocess.Popen(
-                    [sys.executable, "-m", "airflow", component],
-                    env=dict(self.environment),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+        for component in self.components:
+            self.start_component(component)
+
+    def start_component(self, component: str) -> None:
+        with self._log(component).open("ab") as log:
+            self._processes[component] = subprocess.Popen(
+                [sys.executable, "-m", "airflow", *component.split()],
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def kill_component(self, component: str) -> None:
+        """End a component and its processes as a crash of its machine does, without asking."""
+        process = self._processes.pop(component)
+        for member in _family(process.pid):
+            member.kill()
+        process.wait()
 
     def wait_until_healthy(self) -> None:
         """Wait for every component's own word; the status code of the health page says nothing, its body does.
@@ -128,7 +144,8 @@ class SmallAirflow:
         deadline = time.monotonic() + START_LIMIT_S
         while time.monotonic() < deadline:
             self.check_alive()
-            if all(self.health().get(name) == "healthy" for name in ("scheduler", "dag_processor", "triggerer")):
+            health = self.health()
+            if all(health.get(name.replace("-", "_")) == "healthy" for name in self.components if name in TELL_HEALTH):
                 return
             time.sleep(0.3)
         raise Misconfigured(f"Airflow was not healthy after {START_LIMIT_S:.0f} s.", remedy=f"Read {self.home}/*.log.")
@@ -144,7 +161,7 @@ class SmallAirflow:
         """Raises Misconfigured when a component has ended."""
         for name, process in self._processes.items():
             if process.poll() is not None:
-                log = self.home / f"{name}.log"
+                log = self._log(name)
                 tail = log.read_text(errors="replace")[-2000:]
                 raise Misconfigured(f"Airflow's {name} ended.", remedy=f"Read {log}. It ends with:\n{tail}")
 
@@ -165,6 +182,9 @@ class SmallAirflow:
     def api(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """Call Airflow's REST API."""
         return httpx.request(method, f"http://127.0.0.1:{self.port}/api/v2/{path}", timeout=30, **kwargs)
+
+    def _log(self, component: str) -> Path:
+        return self.home / f"{component.replace(' ', '_')}.log"
 
     def _airflow(self, *arguments: str, environment: Mapping[str, str]) -> None:
         done = subprocess.run(

@@ -10,6 +10,7 @@ from airflow.sdk import get_current_context, task
 from alma_restore.orchestration.open_house import open_house
 from alma_restore.orchestration.operators import RunCasaOperator
 from alma_restore.orchestration.stages import stage
+from alma_restore.settings import settings
 from alma_restore.uid import Uid
 
 MAX_RUNS = 8
@@ -17,6 +18,8 @@ MAX_RUNS = 8
 RETRIES = 3
 RETRY_DELAY = timedelta(seconds=30)
 BACKOFF = 2.0
+
+QUEUES = settings().queues
 
 
 @task(retries=2, retry_delay=timedelta(seconds=10))
@@ -43,6 +46,7 @@ def prepare_workspace(request: dict[str, Any]) -> list[str]:
 
 
 @task(
+    queue=QUEUES.archive,
     retries=RETRIES,
     retry_delay=RETRY_DELAY,
     retry_exponential_backoff=BACKOFF,
@@ -57,7 +61,7 @@ def fetch_asdm(request: dict[str, Any], eb_uid: str) -> dict[str, Any]:
     return {"size_bytes": facts.size_bytes, "main_rows": facts.main_rows}
 
 
-@task(retries=RETRIES, retry_delay=RETRY_DELAY, retry_exponential_backoff=BACKOFF)
+@task(queue=QUEUES.archive, retries=RETRIES, retry_delay=RETRY_DELAY, retry_exponential_backoff=BACKOFF)
 def fetch_products(request: dict[str, Any]) -> int:
     """Fetch and verify the calibration products; the number of files."""
     from alma_restore.restore import fetching
@@ -86,10 +90,12 @@ def write_ppr(request: dict[str, Any]) -> None:
 
 def run_casa(request: Any) -> Any:
     """Run CASA; the operator finds a running one again, and stops it when the run is cancelled."""
-    return RunCasaOperator(task_id="run_casa", request=request, retries=3, retry_delay=timedelta(seconds=5)).output
+    return RunCasaOperator(
+        task_id="run_casa", request=request, queue=QUEUES.casa, retries=3, retry_delay=timedelta(seconds=5)
+    ).output
 
 
-@task
+@task(queue=QUEUES.casa)
 def verify(request: dict[str, Any]) -> list[str]:
     """Look into every MeasurementSet; the warnings."""
     from alma_restore.restore import calibrating

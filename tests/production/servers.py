@@ -1,0 +1,80 @@
+"""A real PostgreSQL and a real Redis (Debian's packages) on the loopback address, each in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from alma_restore.demo.small_airflow import free_port
+
+
+@contextmanager
+def postgresql(*databases: str) -> Iterator[str]:
+    """A server with these databases; answers `host:port` with its user, as a URL has it."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
+    folder, port = Path(tempfile.mkdtemp(prefix="alma-restore-pg-")), free_port()
+    if not os.getuid():
+        os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
+
+    def run(program: str, *arguments: str) -> None:
+        # initdb and postgres refuse to run as root.
+        user = [] if os.getuid() else ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
+        command = [*user, str(found[-1].with_name(program)), *arguments]
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd="/")
+
+    data = str(folder / "data")
+    try:
+        run("initdb", "-U", "alma", "-A", "trust", "-N", "-E", "UTF8", data)
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        run("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
+        try:
+            for database in databases:
+                run("createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "alma", database)
+            yield f"alma@127.0.0.1:{port}"
+        finally:
+            run("pg_ctl", "-D", data, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """A server; answers its URL."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("Redis is not installed (apt-get install redis-server)")
+    port = free_port()
+    command = [program, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", tempfile.gettempdir()]
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        _wait_for_pong(port)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _wait_for_pong(port: int) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                if connection.recv(16).startswith(b"+PONG"):
+                    return
+        except OSError:
+            pass
+        assert time.monotonic() < deadline, "Redis does not answer"
+        time.sleep(0.05)

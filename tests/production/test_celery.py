@@ -1,0 +1,128 @@
+"""The production engines, without containers: CeleryExecutor, PostgreSQL for both databases, Redis."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from servers import postgresql, redis
+
+from alma_restore.catalogue.migrate import migrate
+from alma_restore.catalogue.store import Catalogue
+from alma_restore.demo import environment as demo
+from alma_restore.demo.environment import DemoPlace, DemoPorts
+from alma_restore.demo.mail_catcher import MailCatcher
+from alma_restore.demo.ngas_server import NgasServer
+from alma_restore.demo.small_airflow import SmallAirflow, free_port
+
+MOUS_UID = "uid://A001/X1284/X266"  # of one execution block
+CASA_WORKER = "celery worker --queues casa --concurrency 1 --skip-serve-logs --celery-hostname casa@%h"
+OTHER_WORKER = "celery worker --queues default,archive --concurrency 2 --skip-serve-logs --celery-hostname other@%h"
+COMPONENTS = ("api-server", "scheduler", "dag-processor", OTHER_WORKER, CASA_WORKER)
+
+
+@dataclass
+class Production:
+    """The running system."""
+
+    airflow: SmallAirflow
+    catalogue: Catalogue
+    mails: MailCatcher
+
+    def task(self, run_id: str, task_id: str) -> dict[str, Any]:
+        path = f"dags/restore_mous/dagRuns/{run_id}/taskInstances/{task_id}"
+        return dict(self.airflow.api("GET", path).json())
+
+    def wait(self, what: str, seen: Callable[[], Any], limit_s: float = 60) -> Any:
+        deadline = time.monotonic() + limit_s
+        while not (found := seen()):
+            self.airflow.check_alive()
+            assert time.monotonic() < deadline, f"waited in vain: {what}"
+            time.sleep(0.2)
+        return found
+
+
+@pytest.fixture
+def production(tmp_path: Path, demo_archive: Path, casa_python: Path) -> Iterator[Production]:
+    here, ports = DemoPlace(tmp_path), DemoPorts(free_port(), free_port(), free_port())
+    here.run.mkdir(parents=True)
+    with ExitStack() as stack:
+        database = stack.enter_context(postgresql("airflow", "catalogue"))
+        broker = stack.enter_context(redis())
+        mails = stack.enter_context(MailCatcher(here.run / "mails", ports.smtp))
+        stack.enter_context(NgasServer(demo_archive / "ngas", port=ports.ngas))
+        catalogue_url = f"postgresql+psycopg://{database}/catalogue"
+        variables = {
+            **demo.environment(here, ports, demo_archive),
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}/airflow",
+            "AIRFLOW__CELERY__BROKER_URL": broker,
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql://{database}/airflow",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "1",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "8",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
+            "ALMA_RESTORE_CATALOGUE_URL": catalogue_url,
+            "ALMA_RESTORE_CASA_PYTHON": str(casa_python),
+            "ALMA_RESTORE_KEEP_WORKSPACE": "always",
+            "ALMA_RESTORE_QUEUES__ARCHIVE": "archive",
+            "ALMA_RESTORE_QUEUES__CASA": "casa",
+        }
+        airflow = SmallAirflow(here.run / "airflow", None, variables, ports.airflow, COMPONENTS)
+        stack.callback(airflow.stop)
+        airflow.migrate()
+        migrate(catalogue_url)
+        airflow.start()
+        airflow.wait_until_healthy()
+        yield Production(airflow, Catalogue(catalogue_url), mails)
+
+
+def casa_processes(workspace: Path) -> list[psutil.Process]:
+    """The processes of CASA runs in this workspace."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("ALMA_RESTORE_JOB", "").startswith(str(workspace)):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def test_casa_outlives_its_celery_worker_and_runs_once(production: Production) -> None:
+    airflow, catalogue = production.airflow, production.catalogue
+    unpause = {"json": {"is_paused": False}}
+    production.wait("the DAG", lambda: airflow.api("PATCH", "dags/restore_mous", **unpause).status_code == 200)
+    conf = {"mous_uid": MOUS_UID, "email": demo.REQUESTER}
+    run_id = airflow.api("POST", "dags/restore_mous/dagRuns", json={"logical_date": None, "conf": conf}).json()[
+        "dag_run_id"
+    ]
+    record = production.wait(
+        "CASA", lambda: (it := catalogue.by_run_id(run_id)) and it.stage == "run_casa" and it.workspace and it
+    )
+    workspace = Path(record.workspace)
+    production.wait("CASA's process", lambda: casa_processes(workspace))
+
+    airflow.kill_component(CASA_WORKER)
+
+    assert casa_processes(workspace), "CASA ended with its worker"
+    airflow.start_component(CASA_WORKER)
+    production.wait("the end of the request", lambda: catalogue.get(record.id).ended)
+    production.wait("the mail", production.mails.mails)
+
+    assert catalogue.get(record.id).state == "delivered", catalogue.get(record.id).reason
+    assert [folder.name for folder in workspace.glob("Logs/attempt-*")] == ["attempt-1"]
+    assert production.task(run_id, "run_casa")["try_number"] == 2
+    queues = {task: production.task(run_id, task)["queue"] for task in ("open_request", "fetch_products", "run_casa")}
+    assert queues == {"open_request": "default", "fetch_products": "archive", "run_casa": "casa"}
+    delivery = Path(catalogue.delivery(record.id).path)
+    assert json.loads((delivery / "restore.json").read_text())["mous_uid"] == MOUS_UID
+    assert list(delivery.rglob("*.ms"))
+    assert not casa_processes(workspace)
