@@ -13,7 +13,7 @@ import pytest
 from casa_task import say_until, start_task
 from small_mous import restore
 
-from alma_restore.casa import attempts, job, outcome
+from alma_restore.casa import job, outcome
 from alma_restore.casa.installations import Installation
 from alma_restore.casa.launchers.local import LocalLauncher
 from alma_restore.errors import CasaFailed
@@ -55,7 +55,7 @@ def test_a_frozen_casa_is_stopped_and_the_next_run_is_right(
 ) -> None:
     impatient = casa.model_copy(update={"no_progress_s": 2.0})
     handle = job.start_or_attach(LocalLauncher(), installation, workspace, impatient)
-    while "start of CASA" not in (attempts.folder(workspace, 1) / "log").read_text():
+    while not any("start of CASA" in log for log in logs(workspace)):
         time.sleep(0.05)
     for process in processes_of(workspace):
         process.suspend()

@@ -180,8 +180,8 @@ def test_a_run_beyond_its_limits_is_stopped_and_reported(
 def test_a_run_that_only_writes_its_measurement_set_is_alive(
     launcher: LocalLauncher, workspace: Workspace, casa: CasaSettings, fake_installation: Fake
 ) -> None:
-    script = f"mkdir {EB}.ms; for i in 1 2 3 4 5 6 7 8; do sleep 0.2; echo $i >>{EB}.ms/table.f1; done"
-    limited = casa.model_copy(update={"no_progress_s": 0.8})
+    script = f"mkdir {EB}.ms; for i in 1 2 3 4 5 6 7 8 9; do sleep 0.3; echo $i >>{EB}.ms/table.f1; done"
+    limited = casa.model_copy(update={"no_progress_s": 1.8})
     handle = job.start_or_attach(launcher, fake_installation(script), workspace, limited)
     to_its_end(launcher, handle, workspace, limited)
     assert launcher.poll(handle).exit_code == 0
