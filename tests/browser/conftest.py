@@ -57,17 +57,25 @@ def browse(live, chromium):
     assert complaints == []
 
 
+@pytest.fixture(scope="session")
+def sessions():
+    """The cookies of who has logged in already."""
+    return {}
+
+
 @pytest.fixture
-def logged_in(live, browse):
-    """Opens a window and logs in through Airflow's own page."""
+def logged_in(live, browse, sessions):
+    """Opens a window in which a user is logged in; the first time through Airflow's own page."""
 
     def logged_in(user, path="/mous/", **options):
-        page = browse(**options)
+        page = browse(**options, storage_state=sessions.get(user))
         page.goto(path)
-        page.get_by_label("Username").fill(user)
-        page.get_by_label("Password").fill(live.passwords[user])
-        page.keyboard.press("Enter")
-        page.wait_for_url(f"**{path}")
+        if user not in sessions:
+            page.get_by_label("Username").fill(user)
+            page.get_by_label("Password").fill(live.passwords[user])
+            page.keyboard.press("Enter")
+            page.wait_for_url(f"**{path}")
+            sessions[user] = page.context.storage_state()
         return page
 
     return logged_in

@@ -243,8 +243,7 @@ def test_it_works_without_a_mouse(restored, logged_in):
     page.wait_for_url("**/mous/requests/*")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 800, 1440])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("light", 360), ("dark", 1440), ("dark", 800)])
 def test_it_fits_narrow_windows_and_can_be_read_in_both_schemes(restored, logged_in, scheme, width):
     page = logged_in("requester", color_scheme=scheme, viewport={"width": width, "height": 800})
     for path in ("/mous/", f"/mous/requests/{restored}", "/mous/requests", f"/mous/{Uid(THIRD).sanitised}"):
