@@ -70,6 +70,8 @@ def home(
         "ALMA_RESTORE_DISK__SPARE_BYTES": "1000000",
         "ALMA_RESTORE_CASA__POLL_S": "0.1",
         "ALMA_RESTORE_NGAS__TRIES": "2",
+        "ALMA_RESTORE_NGAS__RETRY_WAIT_S": "0.01",
+        "ALMA_RESTORE_EXPORTER__TRIES": "1",
         "ALMA_EMBEDDED_ARCHIVE": str(archive),
         "AIRFLOW_CONN_ALMA_METADATA": json.dumps(
             {"conn_type": "alma_embedded", "host": str(archive / "metadata.sqlite")}
