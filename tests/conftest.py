@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["slurm_cluster"]
+
 CHECKOUT = Path(__file__).parents[1]
 CASA_SIDE = CHECKOUT / "include" / "casa_side"
 

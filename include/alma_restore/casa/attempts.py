@@ -6,7 +6,7 @@ import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from alma_restore.casa.launchers.base import Handle
@@ -21,11 +21,13 @@ class Attempt:
         number: counts from 1.
         key: tells what is run; another PPR or another CASA has another key.
         handle: the job; its `job_id` is empty until the launcher has started it.
+        claim: counts the tasks that have taken this run for their own.
     """
 
     number: int
     key: str
     handle: Handle
+    claim: int = 0
 
     @property
     def log(self) -> Path:
@@ -38,11 +40,21 @@ def latest(workspace: Workspace) -> Attempt | None:
         noted = json.loads(_note(workspace).read_text())
     except FileNotFoundError:
         return None
-    return Attempt(noted["number"], noted["key"], Handle(**noted["handle"]))
+    return Attempt(noted["number"], noted["key"], Handle(**noted["handle"]), noted["claim"])
 
 
 def note(workspace: Workspace, attempt: Attempt) -> None:
     write_json(_note(workspace), asdict(attempt))
+
+
+def claim(workspace: Workspace) -> int:
+    """Take the run for one's own: who claimed it earlier may not stop it any more (`job.cancel`)."""
+    with alone(workspace):
+        known = latest(workspace)
+        if known is None:
+            return 0
+        note(workspace, replace(known, claim=known.claim + 1))
+        return known.claim + 1
 
 
 def folder(workspace: Workspace, number: int) -> Path:

@@ -5,24 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
-from typing import NoReturn
 
-from alma_restore.casa import attempts, outcome
+from alma_restore.casa import attempts, launchers, outcome
 from alma_restore.casa.attempts import Attempt
 from alma_restore.casa.casa_home import casa_home
 from alma_restore.casa.installations import Installation
 from alma_restore.casa.launchers.base import Handle, Job, JobState, Launcher
-from alma_restore.errors import CasaFailed, RestoreError
+from alma_restore.casa.watching import Progress, Watch
+from alma_restore.errors import RestoreError
 from alma_restore.settings import CasaSettings
 from alma_restore.workspace import Workspace
-
-_LOOK_EVERY_S = 10.0
-
-Progress = Callable[[str], None]
 
 
 def for_restore(installation: Installation, workspace: Workspace, casa: CasaSettings, attempt: int) -> Job:
@@ -70,14 +63,19 @@ def start_or_attach(launcher: Launcher, installation: Installation, workspace: W
 
     Raises:
         Misconfigured: the job cannot be started.
+        NotAvailable: the launcher does not answer now; asked again it finds what it may have started.
     """
     key = _key(workspace, installation)
     with attempts.alone(workspace):
         known = attempts.latest(workspace)
-        if known and known.key == key and _is_wanted(launcher, known, workspace):
-            return known.handle
         if known:
-            launcher.cancel(known.handle)
+            its = launcher if known.handle.launcher == launcher.name else launchers.get(known.handle.launcher, casa)
+            if not known.handle.job_id:
+                known = replace(known, handle=its.find(known.handle) or known.handle)
+            if known.key == key and _is_wanted(its, known, workspace):
+                attempts.note(workspace, known)
+                return known.handle
+            its.cancel(known.handle)
         number = known.number + 1 if known else 1
         job = for_restore(installation, workspace, casa, number)
         attempt = Attempt(number, key, Handle(launcher.name, job_id="", folder=str(job.folder)))
@@ -102,27 +100,22 @@ def watch(
     Raises:
         CasaFailed: it took too long, or showed no sign of life; it has been stopped.
     """
-    log = _Log(Path(handle.folder) / "log")
-    life = _SignsOfLife(workspace, log.path, look_every_s=min(_LOOK_EVERY_S, casa.no_progress_s / 4))
-    started = float(handle.facts.get("started", time.time()))
-    while True:
-        state = launcher.poll(handle)  # before the log is read: what an ended job wrote is then read to its end
-        for line in log.new_lines():
-            on_progress(line)
-        if state.phase == "ended":
-            return state
-        if time.time() - started > casa.time_limit_s:
-            _give_up(launcher, handle, workspace, f"CASA was still running after {_hours(casa.time_limit_s)}")
-        if life.silence_s() > casa.no_progress_s:
-            _give_up(launcher, handle, workspace, f"CASA wrote nothing for {_hours(casa.no_progress_s)}")
-        time.sleep(casa.poll_s)
+    watching = Watch(launcher, handle, workspace, casa, on_progress)
+    while (state := watching.look()).phase != "ended":
+        time.sleep(launcher.poll_s)
+    return state
 
 
-def cancel(launcher: Launcher, workspace: Workspace) -> None:
-    """Stop the CASA run of a workspace, with everything it started; none is fine."""
+def cancel(launcher: Launcher, workspace: Workspace, claim: int | None = None) -> None:
+    """Stop the CASA run of a workspace, with everything it started; none is fine.
+
+    Args:
+        claim: only if nobody has claimed the run since.
+    """
     if workspace.logs.is_dir():
         with attempts.alone(workspace):
-            if known := attempts.latest(workspace):
+            known = attempts.latest(workspace)
+            if known and claim in (None, known.claim):
                 launcher.cancel(known.handle)
 
 
@@ -151,62 +144,3 @@ def _clear(workspace: Workspace) -> None:
     workspace.empty_working()
     for sign in workspace.products.glob("errorexit-*.txt"):
         sign.unlink()
-
-
-def _give_up(launcher: Launcher, handle: Handle, workspace: Workspace, sentence: str) -> NoReturn:
-    launcher.cancel(handle)
-    raise CasaFailed(
-        f"{sentence}, and was stopped.",
-        remedy="See the log's end. For more patience raise casa.time_limit_s or casa.no_progress_s in the settings.",
-        log_tail=outcome.log_tail(workspace),
-    )
-
-
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds:.0f} s"
-
-
-class _Log:
-    """A log that somebody else writes, read line by line as it grows."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._offset = 0
-
-    def new_lines(self) -> Iterator[str]:
-        """Lines completed since the last call."""
-        if not self.path.exists():
-            return
-        with self.path.open("rb") as log:
-            log.seek(self._offset)
-            for line in log:
-                if not line.endswith(b"\n"):
-                    break
-                self._offset += len(line)
-                yield line.decode(errors="replace").rstrip()
-
-
-class _SignsOfLife:
-    """Whether a run still writes: to its log, or to anything in working/."""
-
-    def __init__(self, workspace: Workspace, log: Path, look_every_s: float) -> None:
-        self._log, self._working = log, workspace.working
-        self._look_every_s = look_every_s  # a MeasurementSet has hundreds of files: not looked at in every poll
-        self._newest = self._newest_change()
-        self._changed = self._looked = time.monotonic()
-
-    def silence_s(self) -> float:
-        """Seconds since something was last seen to be written."""
-        now = time.monotonic()
-        if now - self._looked >= self._look_every_s:
-            self._looked = now
-            if (newest := self._newest_change()) != self._newest:
-                self._newest, self._changed = newest, now
-        return now - self._changed
-
-    def _newest_change(self) -> int:
-        newest = 0
-        for path in (self._log, self._working, *self._working.rglob("*")):
-            with suppress(FileNotFoundError):  # CASA deletes while we look
-                newest = max(newest, path.stat().st_mtime_ns)
-        return newest

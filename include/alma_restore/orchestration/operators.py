@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
+from alma_restore.casa.launchers.base import Handle, JobState, Launcher
+from alma_restore.errors import CasaFailed, NotAvailable
 from alma_restore.orchestration.open_house import open_house
 from alma_restore.orchestration.stages import stage
+from alma_restore.restore.house import House
 
 
 class RunCasaOperator(BaseOperator):
@@ -15,6 +21,8 @@ class RunCasaOperator(BaseOperator):
 
     CASA is a job of its own, outside the task's process; its handle lies in the workspace. A retry after a lost worker
     finds the running job again. Marking the task or the run as failed stops the job with everything it started.
+
+    A job on a cluster is waited for by a trigger, without a worker; so is a cluster that does not answer.
 
     Args:
         request: what `open_request` returned.
@@ -27,15 +35,65 @@ class RunCasaOperator(BaseOperator):
         self.request = request
 
     def execute(self, context: Any) -> dict[str, Any]:
+        return self.start(context)
+
+    def start(self, context: Any, event: Any = None, silent_since: float | None = None) -> dict[str, Any]:
+        """Start CASA, or find it again, and wait for its end.
+
+        Args:
+            silent_since: when the cluster was first found silent.
+        """
+        from alma_restore.casa import launchers
         from alma_restore.restore import calibrating
 
-        with stage("run_casa", self.request["request_id"]) as house:
-            calibrating.run_casa(house, self.request["request_id"], self.log.info)
-        return {"request_id": self.request["request_id"]}
+        with stage("run_casa", self._request_id) as house:
+            casa = house.settings.casa
+            try:
+                handle = calibrating.start_casa(house, self._request_id)
+            except NotAvailable as error:
+                silent_since = silent_since or time.time()
+                launcher = launchers.get(casa.launcher, casa)
+                if not launcher.detached or time.time() - silent_since > casa.patience_s:
+                    raise
+                self._start_later(launcher, error, silent_since)
+            if launchers.get(handle.launcher, casa).detached:
+                self._wait_without_worker(house, handle)
+            state = calibrating.watch_casa(house, self._request_id, handle, self.log.info)
+            calibrating.finish_casa(house, self._request_id, state)
+        return {"request_id": self._request_id}
+
+    def finish(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+        """Judge how the job ended that `CasaJobTrigger` waited for."""
+        from alma_restore.restore import calibrating
+
+        with stage("run_casa", self._request_id) as house:
+            if "given_up" in event:
+                raise CasaFailed(**event["given_up"])
+            calibrating.finish_casa(house, self._request_id, JobState(**event["state"]))
+        return {"request_id": self._request_id}
 
     def on_kill(self) -> None:
         from alma_restore.restore import calibrating
 
         if isinstance(self.request, dict):
             self.log.info("The task is being stopped: stopping CASA as well.")
-            calibrating.cancel_casa(open_house(), self.request["request_id"])
+            calibrating.cancel_casa(open_house(), self._request_id)
+
+    @property
+    def _request_id(self) -> str:
+        return str(self.request["request_id"])
+
+    def _wait_without_worker(self, house: House, handle: Handle) -> NoReturn:
+        from alma_restore.casa import attempts
+        from alma_restore.orchestration.triggers import CasaJobTrigger
+
+        workspace = house.workspace(self._request_id)
+        trigger = CasaJobTrigger(str(workspace.root), asdict(handle), attempts.claim(workspace))
+        self.defer(trigger=trigger, method_name="finish")
+
+    def _start_later(self, launcher: Launcher, error: NotAvailable, silent_since: float) -> NoReturn:
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+
+        self.log.warning("%s It will be tried again in %s s.", error.sentence, launcher.poll_s)
+        trigger = TimeDeltaTrigger(timedelta(seconds=launcher.poll_s))
+        self.defer(trigger=trigger, method_name="start", kwargs={"silent_since": silent_since})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from alma_restore.archive.asdm_structure import AsdmFacts, check_asdm
-from alma_restore.casa import installations, job, launchers, outcome, verification
+from alma_restore.casa import attempts, installations, job, launchers, outcome, verification
 from alma_restore.casa.installations import Installation
-from alma_restore.casa.launchers.base import JobState
+from alma_restore.casa.launchers.base import Handle, JobState
 from alma_restore.casa.verification import VerificationReport
 from alma_restore.catalogue.records import RequestRecord
 from alma_restore.ppr import build, schema
@@ -71,28 +72,49 @@ def write_ppr(house: House, request_id: str) -> None:
     workspace.ppr.write_bytes(content)
 
 
-def run_casa(house: House, request_id: str, on_progress: Callable[[str], None]) -> JobState:
-    """Run CASA on the PPR, or find the run that another process of this task started, and wait for its end.
+def start_casa(house: House, request_id: str) -> Handle:
+    """Start CASA on the PPR, or find the run that another process of this task started.
 
     Raises:
-        CasaFailed: it ended without all MeasurementSets, or exceeded a limit; the log's tail is attached.
+        Misconfigured: it cannot be started.
+        NotAvailable: where it should run, nobody answers.
+    """
+    casa, workspace = house.settings.casa, house.workspace(request_id)
+    installation = _installation(house, house.catalogue.get(request_id))
+    return job.start_or_attach(launchers.get(casa.launcher, casa), installation, workspace, casa)
+
+
+def watch_casa(house: House, request_id: str, handle: Handle, on_progress: Callable[[str], None]) -> JobState:
+    """Wait for the end of a run.
+
+    Raises:
+        CasaFailed: it exceeded a limit, and has been stopped; the log's tail is attached.
+    """
+    casa = house.settings.casa
+    return job.watch(launchers.get(handle.launcher, casa), handle, house.workspace(request_id), casa, on_progress)
+
+
+def finish_casa(house: House, request_id: str, state: JobState) -> None:
+    """Judge an ended run.
+
+    Raises:
+        CasaFailed: it ended without all MeasurementSets; the log's tail is attached.
         Corrupt: it failed on damaged raw data.
     """
-    workspace = house.workspace(request_id)
-    record = house.catalogue.get(request_id)
-    installation = _installation(house, record)
-    launcher = launchers.get(house.settings.casa.launcher, house.settings.casa)
-    handle = job.start_or_attach(launcher, installation, workspace, house.settings.casa)
-    state = job.watch(launcher, handle, workspace, house.settings.casa, on_progress)
-    outcome.judge(workspace, state)
-    return state
+    outcome.judge(house.workspace(request_id), state)
 
 
 def cancel_casa(house: House, request_id: str) -> None:
-    """Stop the CASA run of this request, if there is one, with everything it started."""
-    record = house.catalogue.get(request_id)
-    if record.workspace:
-        job.cancel(launchers.get(house.settings.casa.launcher, house.settings.casa), house.workspace(request_id))
+    """Stop the CASA run of this request, if there is one, with everything it started.
+
+    Raises:
+        NotAvailable: where it runs, nobody answers.
+    """
+    folder = house.catalogue.get(request_id).workspace
+    if folder and Path(folder).is_dir():
+        workspace, casa = Workspace(Path(folder)), house.settings.casa
+        known = attempts.latest(workspace)
+        job.cancel(launchers.get(known.handle.launcher if known else casa.launcher, casa), workspace)
 
 
 def verify(house: House, request_id: str) -> VerificationReport:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 from alma_restore.casa.launchers.base import Launcher
 from alma_restore.casa.launchers.local import LocalLauncher
+from alma_restore.casa.launchers.slurm import SlurmLauncher
 from alma_restore.errors import Misconfigured
 from alma_restore.settings import CasaSettings
 
 _LAUNCHERS: dict[str, Callable[[CasaSettings], Launcher]] = {
-    LocalLauncher.name: lambda _: LocalLauncher(),
+    LocalLauncher.name: lambda casa: LocalLauncher(casa.poll_s),
+    SlurmLauncher.name: lambda casa: SlurmLauncher(casa.slurm),
 }
 
 

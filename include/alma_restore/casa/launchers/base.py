@@ -73,10 +73,39 @@ class Launcher(Protocol):
     name: str
     detached: bool
     """True where polling needs no process on this machine, so that an Airflow task may defer."""
+    poll_s: float
+    """How often a job of this kind is looked at."""
 
-    def submit(self, job: Job) -> Handle: ...
+    def submit(self, job: Job) -> Handle:
+        """Start a job.
 
-    def poll(self, handle: Handle) -> JobState: ...
+        Raises:
+            Misconfigured: it can never be started this way.
+            NotAvailable: it cannot be started now.
+        """
+
+    def find(self, handle: Handle) -> Handle | None:
+        """The job of a handle that was noted before the launcher told its `job_id`; None: it has to be started anew.
+
+        Raises:
+            NotAvailable: this cannot be told now.
+        """
+
+    def poll(self, handle: Handle) -> JobState:
+        """How the job fares. What cannot be told now is `unknown`; `watching` decides how long that is endured."""
 
     def cancel(self, handle: Handle) -> None:
-        """Stop the job with everything it started; an ended job stays as it is."""
+        """Stop the job with everything it started, and wait until it is gone; an ended job stays as it is.
+
+        Raises:
+            NotAvailable: it may still be running.
+        """
+
+
+def exit_code(handle: Handle) -> int | None:
+    """The exit code that a job has left in its folder; None: there is none yet."""
+    try:
+        any(Path(handle.folder).iterdir())  # makes a networked file system show what another machine has written
+        return int(Path(handle.folder, "rc").read_text())
+    except (FileNotFoundError, ValueError):
+        return None

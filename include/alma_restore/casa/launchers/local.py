@@ -11,7 +11,7 @@ from subprocess import CalledProcessError, run
 
 import psutil
 
-from alma_restore.casa.launchers.base import Handle, Job, JobState
+from alma_restore.casa.launchers.base import Handle, Job, JobState, exit_code
 from alma_restore.errors import Misconfigured, NotAvailable
 
 _RUN_JOB = Path(__file__).with_name("run_job.sh")
@@ -31,6 +31,9 @@ class LocalLauncher:
 
     name = "local"
     detached = False
+
+    def __init__(self, poll_s: float = 0.1) -> None:
+        self.poll_s = poll_s
 
     def submit(self, job: Job) -> Handle:
         """Start a job.
@@ -60,16 +63,20 @@ class LocalLauncher:
         facts = {"host": socket.gethostname(), "boot": _boot_id(), "ticks": _start_ticks(pid), "started": time.time()}
         return Handle(launcher=self.name, job_id=str(pid), folder=str(job.folder), facts=facts)
 
+    def find(self, handle: Handle) -> Handle | None:
+        """A local job can be stopped by its mark, and followed by its process id alone."""
+        return None
+
     def poll(self, handle: Handle) -> JobState:
         """`FOLDER/rc` is the truth; a job whose process is gone without it was killed."""
-        if (exit_code := _exit_code(handle)) is not None:
-            return JobState("ended", exit_code)
+        if (code := exit_code(handle)) is not None:
+            return JobState("ended", code)
         if handle.facts.get("host") != socket.gethostname():
             return JobState("unknown", note=f"runs on {handle.facts.get('host')}")
         if _is_alive(handle):
             return JobState("running")
-        if (exit_code := _exit_code(handle)) is not None:  # it ended while we looked
-            return JobState("ended", exit_code)
+        if (code := exit_code(handle)) is not None:  # it ended while we looked
+            return JobState("ended", code)
         return JobState("ended", note="its process is gone and left no exit code: it was killed, or the disk was full")
 
     def cancel(self, handle: Handle) -> None:
@@ -90,13 +97,6 @@ class LocalLauncher:
                 return
             _signal(members, signal.SIGKILL)
             _wait_for_end(members)
-
-
-def _exit_code(handle: Handle) -> int | None:
-    try:
-        return int(Path(handle.folder, "rc").read_text())
-    except (FileNotFoundError, ValueError):
-        return None
 
 
 def _is_alive(handle: Handle) -> bool:
