@@ -297,13 +297,14 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     arguments = argparse.ArgumentParser(description="A stand-in NGAS node that serves the files of a folder.")
     arguments.add_argument("--root", type=Path, required=True, help="the folder with the files")
+    arguments.add_argument("--host", default="127.0.0.1", help="the address to listen at")
     arguments.add_argument("--port", type=int, default=7777, help="0 takes a free one")
     arguments.add_argument("--port-file", type=Path, help="where to write the port once it listens")
     given = arguments.parse_args()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with NgasServer(given.root, given.port) as server:
+    with NgasServer(given.root, given.port, host=given.host) as server:
         if given.port_file:
             part = given.port_file.with_name(given.port_file.name + ".part")
             part.write_text(f"{server.port}\n")

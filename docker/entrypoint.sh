@@ -1,0 +1,28 @@
+#!/bin/sh
+# Turns the secrets into settings, then becomes the command. Nothing starts with a secret that is missing or a default.
+set -eu
+
+secret() {
+    value=$(cat "/run/secrets/$1" 2>/dev/null) || value=
+    if [ ${#value} -lt 16 ] || [ -z "${value##*change*me*}" ]; then
+        echo "The secret $1 is missing, too short or a default. Make the secrets with docker/make-secrets.sh." >&2
+        exit 78
+    fi
+    printf '%s' "$value"
+}
+
+airflow_password=$(secret airflow_db_password)
+catalogue_password=$(secret catalogue_db_password)
+redis_password=$(secret redis_password)
+AIRFLOW__CORE__FERNET_KEY=$(secret fernet_key)
+AIRFLOW__API_AUTH__JWT_SECRET=$(secret jwt_secret)
+AIRFLOW__API__SECRET_KEY=$(secret api_secret_key)
+database="airflow:$airflow_password@${POSTGRES_ADDRESS:-postgres:5432}/airflow"
+
+export AIRFLOW__CORE__FERNET_KEY AIRFLOW__API_AUTH__JWT_SECRET AIRFLOW__API__SECRET_KEY
+export AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="postgresql+psycopg2://$database"
+export AIRFLOW__CELERY__RESULT_BACKEND="db+postgresql://$database"
+export AIRFLOW__CELERY__BROKER_URL="redis://:$redis_password@${REDIS_ADDRESS:-redis:6379}/0"
+export ALMA_RESTORE_CATALOGUE_URL="postgresql+psycopg://catalogue:$catalogue_password@${POSTGRES_ADDRESS:-postgres:5432}/catalogue"
+
+exec "$@"

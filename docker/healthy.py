@@ -1,0 +1,51 @@
+"""Health checks that read what a service says, not only that it listens: `healthy.py PEER [NAME]`."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import urllib.request
+from pathlib import Path
+
+
+def airflow(component: str) -> bool:
+    """What the api-server says of a component; its status code says nothing."""
+    address = os.environ.get("API_ADDRESS", "api-server:8080")
+    with urllib.request.urlopen(f"http://{address}/api/v2/monitor/health", timeout=10) as answer:
+        health = json.load(answer)
+    return (health.get(component) or {}).get("status") == "healthy"
+
+
+def worker(_: str) -> bool:
+    """Whether this container's Celery worker answers a ping over the broker."""
+    from celery import Celery
+
+    password = Path("/run/secrets/redis_password").read_text().strip()
+    celery = Celery(broker=f"redis://:{password}@{os.environ.get('REDIS_ADDRESS', 'redis:6379')}/0")
+    name = f"celery@{socket.gethostname()}"
+    return (celery.control.inspect([name], timeout=10).ping() or {}).get(name) == {"ok": "pong"}
+
+
+def http(address: str) -> bool:
+    """Whether a stand-in NGAS node tells its status."""
+    with urllib.request.urlopen(f"http://{address}/STATUS", timeout=5) as answer:
+        return b"SUCCESS" in answer.read()
+
+
+def banner(address: str) -> bool:
+    """Whether a mail or SSH server greets: `port:beginning of its greeting`."""
+    port, _, greeting = address.partition(":")
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=5) as connection:
+        return connection.recv(200).startswith(greeting.encode())
+
+
+CHECKS = {"airflow": airflow, "worker": worker, "http": http, "banner": banner}
+
+if __name__ == "__main__":
+    try:
+        good = CHECKS[sys.argv[1]](sys.argv[2] if len(sys.argv) > 2 else "")
+    except OSError as error:
+        sys.exit(str(error))
+    sys.exit(not good)

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# `./run test-compose`: docker-compose.yaml for real. Builds the images, starts everything with the profile `demo`, sees
+# the demo's MOUSs delivered while containers are killed one at a time, and takes everything down again.
+#
+# It starts a Docker engine of its own (Debian: docker.io, docker-compose), and makes base images from Debian's packages
+# (debootstrap) where those are not there: nothing is pulled. It needs root, 15 GB of disk and the package index.
+set -euo pipefail
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+here=$repository/tests/compose
+COMPOSE_HOME=${ALMA_RESTORE_HOME:-$repository/var}/compose
+. "$here/engine.sh"
+
+started=$SECONDS
+say() { printf '%4d s  %s\n' $((SECONDS - started)) "$*"; }
+for program in dockerd docker docker-compose debootstrap; do
+    command -v "$program" >/dev/null || { echo "Not here: $program (Debian: apt-get install docker.io docker-compose debootstrap)" >&2; exit 3; }
+done
+[ "$(id -u)" = 0 ] || { echo "A Docker engine of its own needs root." >&2; exit 3; }
+
+# What the images are made of, as a user's checkout has it, with secrets of its own.
+context=$COMPOSE_HOME/context
+rm -rf "$context" && mkdir -p "$context"
+(cd "$repository" && tar -c --exclude=__pycache__ --exclude='*.egg-info' docker-compose.yaml .dockerignore pyproject.toml \
+    requirements.txt requirements-casa.txt include dags plugins docker) | tar -x -C "$context"
+cp /usr/local/share/ca-certificates/*.crt "$context/docker/ca/" 2>/dev/null || true
+
+export COMPOSE_PROJECT_NAME=alma-restore-test COMPOSE_HTTP_TIMEOUT=300
+export AIRFLOW_PORT=18080 TASK_HEARTBEAT_TIMEOUT_S=30 # a killed worker is noticed soon
+compose() { docker-compose --project-directory "$context" -f "$context/docker-compose.yaml" --profile demo "$@"; }
+
+clean_up() {
+    status=$?
+    say "taking everything down"
+    compose logs --no-color >"$COMPOSE_HOME/services.log" 2>&1 || true
+    compose down --volumes --timeout 5 >/dev/null 2>&1 || true
+    stop_engine
+    [ $status = 0 ] || echo "The services' logs are in $COMPOSE_HOME/services.log." >&2
+    exit $status
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+say "starting a Docker engine"
+start_engine
+say "base images"
+"$here/base_images.sh" "$COMPOSE_HOME"
+say "images"
+"$here/build_images.sh" "$context" >"$COMPOSE_HOME/build.log" 2>&1 || { tail -n 20 "$COMPOSE_HOME/build.log" >&2; exit 1; }
+docker image ls --format '        {{.Repository}}:{{.Tag}} {{.Size}}' | grep alma-restore
+
+say "no secrets, no start"
+if compose up -d postgres >/dev/null 2>&1; then echo "It started without secrets." >&2; exit 1; fi
+"$context/docker/make-secrets.sh" 2>/dev/null
+say "starting the demo"
+compose up -d >"$COMPOSE_HOME/up.log" 2>&1 || { tail -n 20 "$COMPOSE_HOME/up.log" >&2; exit 1; }
+python "$here/watch.py" "$context"
+say "passed"

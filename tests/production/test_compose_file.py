@@ -1,0 +1,140 @@
+"""What docker-compose.yaml promises, read from the file; `./run test-compose` runs it for real."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+CHECKOUT = Path(__file__).parents[2]
+FILE = CHECKOUT / "docker-compose.yaml"
+MAKE_SECRETS = CHECKOUT / "docker" / "make-secrets.sh"
+ENTRYPOINT = CHECKOUT / "docker" / "entrypoint.sh"
+COMPOSE = yaml.safe_load(FILE.read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ONE_SHOT = {"init", "demo-archive"}
+LASTING = sorted(set(SERVICES) - ONE_SHOT)
+WORKERS = ("worker-default", "worker-archive", "worker-casa")
+
+
+def test_every_part_of_the_system_is_there() -> None:
+    plain = {name for name, service in SERVICES.items() if "profiles" not in service}
+    airflow = {"init", "api-server", "scheduler", "dag-processor", "triggerer"}
+    assert plain == {"postgres", "redis", *airflow, *WORKERS}
+    assert all(SERVICES[name]["profiles"] == ["demo"] for name in set(SERVICES) - plain)
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_a_lasting_service_is_watched_and_comes_back(name: str) -> None:
+    service = SERVICES[name]
+    assert service["restart"] == "unless-stopped"
+    check = " ".join(service["healthcheck"]["test"])
+    assert "healthy.py" in check or "grep -qx" in check, "a health check reads what the service says"
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_no_service_takes_the_host_for_itself(name: str) -> None:
+    service = SERVICES[name]
+    assert service["mem_limit"]
+    assert service["cpus"]
+    assert service["logging"]["options"]["max-size"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "network_mode", "pid"} & set(service)
+
+
+def test_each_queue_has_its_worker_and_time_to_finish() -> None:
+    environment = COMPOSE["x-airflow"]["environment"]
+    queues = {name: SERVICES[name]["command"][4] for name in WORKERS}
+    assert queues == {"worker-default": "default", "worker-archive": "archive", "worker-casa": "casa"}
+    assert (environment["ALMA_RESTORE_QUEUES__ARCHIVE"], environment["ALMA_RESTORE_QUEUES__CASA"]) == (
+        "archive",
+        "casa",
+    )
+    for name in WORKERS:
+        assert SERVICES[name]["stop_signal"] == "SIGTERM"
+        assert re.search(r"\d+h", SERVICES[name]["stop_grace_period"])
+    visible_s = environment["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]
+    assert visible_s > 48 * 3600, "Redis would hand a running CASA to a second worker"
+
+
+def test_everything_that_must_last_lies_on_a_volume() -> None:
+    for name in WORKERS:
+        mounted = {volume.rpartition(":")[2] for volume in SERVICES[name]["volumes"]}
+        assert {"/srv/alma-restore/spool", "/srv/alma-restore/deliveries", "/srv/airflow/logs"} <= mounted
+    assert SERVICES["postgres"]["volumes"] == ["postgres:/var/lib/postgresql/data"]
+    assert SERVICES["redis"]["volumes"] == ["redis:/data"]
+
+
+def test_only_airflow_is_reachable_and_only_from_this_host() -> None:
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["api-server"]
+    assert SERVICES["api-server"]["ports"] == ["${LISTEN:-127.0.0.1}:${AIRFLOW_PORT:-8080}:8080"]
+
+
+def test_secrets_come_from_files_that_git_and_images_never_see() -> None:
+    assert {secret["file"] for secret in COMPOSE["secrets"].values()} == {f"./secrets/{n}" for n in COMPOSE["secrets"]}
+    assert "/secrets/" in (CHECKOUT / ".gitignore").read_text().splitlines()
+    assert (CHECKOUT / ".dockerignore").read_text().splitlines()[1] == "*"
+    for service in SERVICES.values():
+        named = [name for name in service.get("environment", {}) if re.search("PASSWORD|SECRET|KEY|TOKEN", name)]
+        assert all(name.endswith("_FILE") for name in named)
+
+
+def test_images_are_pinned_and_run_as_an_ordinary_user() -> None:
+    dockerfile = (CHECKOUT / "docker" / "Dockerfile").read_text()
+    assert ":latest" not in dockerfile + FILE.read_text()
+    for target in ("airflow", "demo"):
+        assert re.search(rf"AS {target}\n(?:(?!FROM ).*\n)*USER 50000:0", dockerfile)
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    folder = tmp_path / "secrets"
+    subprocess.run([MAKE_SECRETS, folder], check=True, capture_output=True)
+    return folder
+
+
+def test_making_secrets_makes_each_once(secrets: Path) -> None:
+    made = {path.name: path.read_text() for path in secrets.iterdir()}
+    assert set(made) == set(COMPOSE["secrets"])
+    assert len(set(made.values())) == len(made)
+    assert secrets.stat().st_mode & 0o777 == 0o700
+    subprocess.run([MAKE_SECRETS, secrets], check=True, capture_output=True)
+    assert {path.name: path.read_text() for path in secrets.iterdir()} == made
+
+
+def start(secrets: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """The entry point as in a container, with another place for the secrets."""
+    script = tmp_path / "entrypoint.sh"
+    script.write_text(ENTRYPOINT.read_text().replace("/run/secrets", str(secrets)))
+    tell = ["sh", script, "sh", "-c", 'echo "$AIRFLOW__CELERY__BROKER_URL"']
+    return subprocess.run(tell, capture_output=True, text=True)
+
+
+def test_a_container_starts_with_good_secrets(secrets: Path, tmp_path: Path) -> None:
+    assert start(secrets, tmp_path).stdout == f"redis://:{(secrets / 'redis_password').read_text()}@redis:6379/0\n"
+
+
+@pytest.mark.parametrize("bad", ["", "secret", "please-change-me-soon", None])
+def test_a_container_refuses_a_default_secret(secrets: Path, tmp_path: Path, bad: str | None) -> None:
+    (secrets / "jwt_secret").unlink()
+    if bad is not None:
+        (secrets / "jwt_secret").write_text(bad)
+    refused = start(secrets, tmp_path)
+    assert refused.returncode == 78
+    assert "jwt_secret" in refused.stderr
+    assert not refused.stdout
+
+
+def test_compose_itself_accepts_the_file() -> None:
+    program = shutil.which("docker-compose")
+    if program is None:
+        pytest.skip("docker-compose is not installed (apt-get install docker-compose)")
+    command = [program, "-f", str(FILE), "--profile", "demo", "config", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT)
+    assert done.returncode == 0, done.stderr
