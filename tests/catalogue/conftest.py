@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import NullPool, create_engine, text
+
 from alma_restore.catalogue.migrate import migrate
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.request import RestoreRequest
-from sqlalchemy import NullPool, create_engine, text
 
 
 def postgres_programs() -> Path | None:
@@ -41,7 +42,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """The URL of a server, without a database's name."""
+    """The URL of a server's database."""
     programs = postgres_programs()
     if programs is None:
         pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
@@ -57,7 +58,7 @@ def postgres_url() -> Iterator[str]:
         started = as_postgres([*pg_ctl, "-l", str(folder / "log"), *start, "start"])
         subprocess.run(started, check=True, stdout=subprocess.DEVNULL, cwd="/")
         try:
-            yield f"postgresql+psycopg://alma@127.0.0.1:{port}"
+            yield f"postgresql+psycopg://alma@127.0.0.1:{port}/postgres"
         finally:
             subprocess.run(as_postgres([*pg_ctl, "-m", "immediate", "stop"]), check=True, capture_output=True, cwd="/")
     finally:
@@ -69,15 +70,14 @@ _numbers = itertools.count()
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database without tables."""
+    """A database without tables; on PostgreSQL a schema of its own."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/with blank/catalogue.db"
     server = request.getfixturevalue("postgres_url")
-    name = f"test_{next(_numbers)}"
-    engine = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    return f"{server}/{name}"
+    schema = f"test_{next(_numbers)}"
+    with create_engine(server, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+    return f"{server}?options=-csearch_path%3D{schema}"
 
 
 @pytest.fixture

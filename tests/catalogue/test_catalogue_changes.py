@@ -6,10 +6,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from sqlalchemy import event
+
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.errors import NotAvailable
 from alma_restore.request import RestoreRequest
-from sqlalchemy import event
 
 
 def ask(catalogue, number=0):

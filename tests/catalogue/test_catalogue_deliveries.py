@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 import pytest
+
 from alma_restore.request import RestoreRequest
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
 from alma_restore.catalogue import migrate as migration
 from alma_restore.catalogue.engine import make_engine
 from alma_restore.catalogue.migrate import migrate
 from alma_restore.catalogue.schema import Base
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.errors import Misconfigured
-from sqlalchemy import inspect, text
 
 
 def test_the_migrations_make_what_the_code_expects(url):

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+
 from alma_restore.catalogue.states import ENDS, IllegalTransition
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.errors import CasaFailed, NotAvailable, Refused

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.errors import CasaFailed, NotAvailable
 from alma_restore.request import RestoreRequest

@@ -7,13 +7,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
 from alma_restore.catalogue.states import ACTIVE, ENDS, FOLLOWERS, IllegalTransition, State
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.errors import CasaFailed, Refused
 from alma_restore.request import RestoreRequest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 
 def test_every_state_has_its_followers_and_ends_are_final():

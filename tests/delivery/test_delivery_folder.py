@@ -135,6 +135,13 @@ def test_new_results_replace_old_ones(files, root, workspace):
     assert_whole(root / NAME, again)
 
 
+def test_a_file_that_came_or_went_is_reason_enough(files, root, tmp_path):
+    (tmp_path / "report.html").write_text("<html>")
+    for wanted in (files, {**files, "report.html": tmp_path / "report.html"}, files):
+        deliver(wanted, root, NAME)
+        assert_whole(root / NAME, wanted)
+
+
 def test_what_others_put_there_is_carried_over(files, root):
     deliver(files, root, NAME)
     for name in ("image.fits", f"{MS}/table.f99"):
@@ -165,10 +172,13 @@ def test_a_full_disk_is_told_and_leaves_nothing(files, tiny_disk):
     assert list(tiny_disk.iterdir()) == []
 
 
-def test_a_repair_that_fails_leaves_the_old_delivery(files, root, monkeypatch):
+@pytest.mark.parametrize("cut_short", [False, True])
+def test_a_repair_that_fails_leaves_the_old_delivery(files, root, monkeypatch, cut_short):
     deliver(files, root, NAME)
     damage_a_file(root / NAME)
     before = tree(root)
+    if cut_short:
+        (root / NAME).rename(beside(root / NAME, "old"))
     full = OSError(errno.ENOSPC, "No space left on device")
     monkeypatch.setattr(folder, "_place", lambda *_: (_ for _ in ()).throw(full))
     with pytest.raises(DeliveryFailed, match="is full"):
