@@ -34,7 +34,8 @@ class FakeAirflow:
         valid: the tokens that count now.
         runs: by run id, as the API shows them, newest last.
         tasks: states of task instances by run id; xcoms: what tasks returned, by run and task id.
-        down: every answer is 503; calls: what was called.
+        busy: so many times SQLite is locked when a backfill is to be made; down: every answer is 503.
+        calls: what was called.
     """
 
     def __init__(self) -> None:
@@ -48,6 +49,7 @@ class FakeAirflow:
         self.tasks: dict[str, dict[tuple[str, int], str | None]] = {}
         self.xcoms: dict[tuple[str, str], Any] = {}
         self.backfills: list[dict[str, Any]] = []
+        self.busy = 0
         self.down = False
         self.calls: list[str] = []
         self.url = ""
@@ -133,8 +135,9 @@ class FakeAirflow:
     def patch_run(self, run_id: str, *, body: Any, **_: Any) -> tuple[int, Any]:
         if not self.may_trigger:
             return 403, {"detail": "Forbidden"}
-        self.runs[run_id] |= body
-        return 200, self.runs[run_id]
+        if run_id in self.runs:
+            self.runs[run_id] |= body
+        return self.run(run_id)
 
     def instances(self, run_id: str, *, query: dict[str, list[str]], **_: Any) -> tuple[int, Any]:
         every = [{"task_id": t, "map_index": i, "state": state} for (t, i), state in self.tasks[run_id].items()]
@@ -160,6 +163,10 @@ class FakeAirflow:
         return 200, {"task_instances": [], "total_entries": 0}
 
     def backfill(self, *, body: Any, **_: Any) -> tuple[int, Any]:
+        if self.busy:
+            self.busy -= 1
+            locked = "Database is locked. Backfill creation is not supported on SQLite under concurrent access."
+            return 503, {"detail": locked}
         if self.backfills:
             return 409, {"detail": f"There is already a running backfill for dag {body['dag_id']}"}
         self.backfills.append(body)

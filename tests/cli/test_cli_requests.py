@@ -164,8 +164,9 @@ def test_cancel_and_retry(airflow, run, catalogue, opened):
     assert "has not ended" in run("retry", "key", exit_code=Exit.FAILED).stderr
 
 
-def test_a_retry_can_be_waited_for(run, catalogue, opened):
+def test_a_retry_can_be_waited_for(run, airflow, catalogue, opened):
     catalogue.cancel(opened.id)
+    airflow.run_goes(opened.run_id, "failed")
 
     def go():
         while catalogue.get(opened.id).state != "accepted":

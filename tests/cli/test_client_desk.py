@@ -8,7 +8,8 @@ import time
 import pytest
 
 from alma_restore.client import desk as desks
-from alma_restore.client.desk import Desk, reachable_catalogue
+from alma_restore.client.desk import Desk
+from alma_restore.client.reach import reachable_catalogue
 from alma_restore.errors import CasaFailed, NotAvailable, Refused
 from alma_restore.request import RestoreRequest
 from alma_restore.settings import settings
@@ -136,8 +137,15 @@ def test_who_may_not_cancel_changes_nothing(airflow, desk, catalogue, opened):
 
 def test_a_restore_that_ended_while_it_was_being_cancelled_keeps_its_end(airflow, desk, catalogue, opened, monkeypatch):
     catalogue.start_stage(opened.id, "deliver")
-    monkeypatch.setattr(desk.airflow, "stop", lambda *_: catalogue.finish(opened.id))
+    monkeypatch.setattr(desk.airflow, "note", lambda *_: catalogue.finish(opened.id))
     assert desk.cancel("key").state == "delivered"
+    assert airflow.runs[RUN]["state"] == "queued"
+
+
+def test_a_restore_whose_run_was_deleted_can_be_cancelled(airflow, desk, catalogue, opened):
+    airflow.runs.clear()
+    assert desk.cancel("key").state == "cancelled"
+    assert catalogue.get(opened.id).state == "cancelled"
 
 
 def test_cancelling_works_without_the_catalogue(airflow, remote_desk, asked):
@@ -170,9 +178,30 @@ def test_a_cancelled_restore_and_one_from_its_start_do_everything_anew(airflow, 
     assert set(airflow.tasks[RUN].values()) == {None}
 
 
+def test_a_retry_waits_for_the_clean_up_of_the_attempt_before(airflow, desk, catalogue, opened, monkeypatch):
+    catalogue.fail(opened.id, CasaFailed("It crashed."), "run_casa")
+    airflow.run_goes(RUN, "running", close_request="running")
+    threading.Timer(0.1, airflow.run_goes, (RUN, "failed"), {"close_request": "success"}).start()
+    assert desk.retry("key").state == "accepted"
+    assert airflow.tasks[RUN]["close_request", -1] is None
+    catalogue.fail(opened.id, CasaFailed("It crashed."), "run_casa")
+    airflow.run_goes(RUN, "running")
+    monkeypatch.setattr(desks, "CLEAN_UP_S", 0.05)
+    with pytest.raises(NotAvailable, match="still cleaning up"):
+        desk.retry("key")
+
+
+def test_a_restore_whose_run_was_deleted_cannot_be_run_again(airflow, desk, catalogue, opened):
+    catalogue.cancel(opened.id)
+    airflow.runs.clear()
+    with pytest.raises(Refused, match="no Airflow run any more"):
+        desk.retry("key")
+
+
 def test_a_delivered_restore_is_repeated_only_from_its_start(airflow, desk, catalogue, opened):
     catalogue.start_stage(opened.id, "deliver")
     catalogue.finish(opened.id)
+    airflow.run_goes(RUN, "success")
     with pytest.raises(Refused, match="is delivered"):
         desk.retry("key")
     desk.retry("key", from_start=True)

@@ -91,3 +91,13 @@ def test_the_health_is_that_of_the_body(airflow, rest):
 def test_a_file_that_airflow_cannot_read_is_named_with_the_reason(airflow, rest):
     airflow.import_errors = [{"filename": "restore_mous.py", "stack_trace": "Traceback:\n\nImportError: no lxml\n"}]
     assert rest.import_errors() == ["restore_mous.py: ImportError: no lxml"]
+
+
+def test_a_backfill_is_asked_for_again_while_airflows_sqlite_is_busy(airflow, rest, monkeypatch):
+    monkeypatch.setattr("alma_restore.client.rest.BUSY_WAIT_S", 0.01)
+    airflow.busy = 3
+    assert rest.create_backfill({})["id"] == 1
+    airflow.busy = 1000
+    with pytest.raises(NotAvailable, match="Database is locked"):
+        rest.create_backfill({})
+    assert airflow.calls.count("POST /api/v2/backfills") == 4 + 12

@@ -36,7 +36,7 @@ def find_mous(
         alma-restore find-mous --source NGC1068 --json
     """
     from alma_restore.client import connections, lookup
-    from alma_restore.client.desk import reachable_catalogue
+    from alma_restore.client.reach import reachable_catalogue
     from alma_restore.settings import settings
 
     if not text and not source:
@@ -102,7 +102,7 @@ def backfill(
 def _plan(start: datetime, end: datetime) -> BackfillPlan:
     from alma_restore.client import connections
     from alma_restore.client.backfill import RawSizes, plan
-    from alma_restore.client.desk import reachable_catalogue
+    from alma_restore.client.reach import reachable_catalogue
     from alma_restore.settings import settings
 
     here = settings()

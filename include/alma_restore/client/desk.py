@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from alma_restore.catalogue.records import RequestRecord
 from alma_restore.catalogue.states import IllegalTransition, State
 from alma_restore.catalogue.store import Catalogue
+from alma_restore.client.reach import reachable_catalogue
 from alma_restore.client.rest import RESTORE_DAG_ID, AirflowRest, Credentials
 from alma_restore.client.restores import RestoreStatus, from_catalogue, from_run
 from alma_restore.errors import NotAvailable, Refused
@@ -24,10 +24,12 @@ POLL_S = 1.0
 PATIENCE_S = 600.0
 """How long somebody who waits puts up with an Airflow that does not answer."""
 
+CLEAN_UP_S = 120.0
+"""How long the clean-up after a restore may keep the next attempt waiting."""
+
 _LOOK_AT_RUN = 15
 """At every so many polls Airflow is asked as well."""
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _RUNS_OF_STATE = {"accepted": "queued", "running": "running", "delivered": "success", "failed": "failed"}
 _FIRST_TASK = "open_request"
 
@@ -134,14 +136,16 @@ class Desk:
         told = self.status(which)
         if told.ended:
             raise Refused(f"The restore {which!r} has ended already: it is {told.state}.", code="ended")
-        if told.run_id:
-            self.airflow.stop(told.run_id, note)  # first: it asks whether we may
-        if self.catalogue is None or not told.request_id:
-            return replace(told, state="cancelled", reason=note)
-        try:
-            return from_catalogue(self.catalogue.cancel(told.request_id, note))
-        except IllegalTransition:  # it ended at this very moment
-            return self.status(told.request_id)
+        has_run = bool(told.run_id) and self.airflow.note(told.run_id, note)  # also tells whether we may
+        if self.catalogue is not None and told.request_id:
+            try:
+                # before its tasks die, so that their death is not taken for a failure
+                told = from_catalogue(self.catalogue.cancel(told.request_id, note))
+            except IllegalTransition:  # it ended at this very moment
+                return self.status(told.request_id)
+        if has_run:
+            self.airflow.stop(told.run_id)
+        return replace(told, state="cancelled", reason=told.reason or note)
 
     def retry(self, which: str, from_start: bool = False) -> RestoreStatus:
         """Run an ended restore again: what had not been done, or everything.
@@ -157,8 +161,7 @@ class Desk:
         if told.delivered and not from_start:
             remedy = "Repeat it from its start, or ask for it anew."
             raise Refused(f"The restore {which!r} is delivered.", code="delivered", remedy=remedy)
-        if not told.run_id or self.airflow.run(told.run_id) is None:
-            raise Refused(f"The restore {which!r} has no Airflow run any more.", code="not_found", remedy="Ask anew.")
+        self._wait_for_clean_up(told)
         anew = from_start or told.state in ("cancelled", "expired")
         undone = [] if anew else _undone(self.airflow.task_instances(told.run_id))
         self.airflow.clear(told.run_id, undone or [_FIRST_TASK])
@@ -208,6 +211,24 @@ class Desk:
                 raise NotAvailable(f"The restore {which!r} did not end within {timeout_s:g} s; it goes on.")
             time.sleep(POLL_S)
 
+    def _wait_for_clean_up(self, told: RestoreStatus) -> None:
+        """Wait until the run of an ended restore has cleaned up: it would take the next attempt for this one.
+
+        Raises:
+            Refused: (code `not_found`) there is no run any more.
+            NotAvailable: it takes too long.
+        """
+        started = time.monotonic()
+        while (run := self.airflow.run(told.run_id) if told.run_id else None) is not None:
+            if run["state"] not in ("queued", "running"):
+                return
+            if time.monotonic() - started > CLEAN_UP_S:
+                raise NotAvailable(f"The run {told.run_id} is still cleaning up.", remedy="Try again later.")
+            time.sleep(POLL_S)
+        raise Refused(
+            f"The restore {told.correlation_id} has no Airflow run any more.", code="not_found", remedy="Ask anew."
+        )
+
     def _status_with_run(self, which: str) -> RestoreStatus:
         """How a restore fares, also when its run ended in Airflow and nobody was left to store that."""
         run = self.airflow.run(self.status(which).run_id)
@@ -255,23 +276,6 @@ class Desk:
             workspace=str(self.airflow.xcom(run_id, "prepare_workspace") or ""),
             delivered_to=str(self.airflow.xcom(run_id, "deliver") or ""),
         )
-
-
-def reachable_catalogue(here: Settings) -> Catalogue | None:
-    """The catalogue, where it can be read from here; nothing is made.
-
-    The SQLite file of this machine counts only when Airflow is on this machine as well: it would be another one's.
-    """
-    if not here.catalogue_url:
-        is_here = urlsplit(here.airflow_url).hostname in _LOOPBACK
-        if not is_here or not (here.home / "catalogue.db").is_file():
-            return None
-    catalogue = Catalogue(here.catalogue)
-    try:
-        catalogue.last_change()
-    except NotAvailable:
-        return None
-    return catalogue
 
 
 def _undone(tasks: list[dict[str, Any]]) -> list[str | tuple[str, int]]:

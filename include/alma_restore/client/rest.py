@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random
 
 from alma_restore.errors import NotAvailable, Refused
 
@@ -17,6 +18,9 @@ RESTORE_DAG_ID = "restore_mous"
 DETECTION_DAG_ID = "detect_calibrations"
 
 TIMEOUT_S = 30.0
+
+BUSY_WAIT_S = 1.0
+_BUSY_TRIES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +96,13 @@ class AirflowRest:
         answer = self._found(f"{_run_path(run_id)}/taskInstances/{task_id}/xcomEntries/return_value")
         return answer["value"] if answer else None
 
-    def stop(self, run_id: str, note: str) -> None:
+    def note(self, run_id: str, note: str) -> bool:
+        """Write a note to a run; False when there is no such run. Who may do that may stop it as well."""
+        return self._call("PATCH", _run_path(run_id), json={"note": note}, expected=(404,)).is_success
+
+    def stop(self, run_id: str) -> None:
         """Mark a run as failed: its running tasks are stopped, its clean-up still runs."""
-        self._call("PATCH", _run_path(run_id), json={"state": "failed", "note": note})
+        self._call("PATCH", _run_path(run_id), json={"state": "failed"})
 
     def clear(self, run_id: str, tasks: list[str | tuple[str, int]]) -> None:
         """Run these tasks, and all that follow them, again."""
@@ -109,8 +117,21 @@ class AirflowRest:
         self._call("POST", f"dags/{RESTORE_DAG_ID}/clearTaskInstances", json=body)
 
     def create_backfill(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Start a backfill of `detect_calibrations`; returns it as Airflow describes it."""
-        answer = self._call("POST", "backfills", json={"dag_id": DETECTION_DAG_ID, **body})
+        """Start a backfill of `detect_calibrations`; returns it as Airflow describes it.
+
+        An Airflow on SQLite often answers 503 here, whenever its scheduler writes at the same moment; it leaves nothing
+        behind then, and is asked again.
+        """
+        wanted = {"dag_id": DETECTION_DAG_ID, **body}
+        asking = Retrying(
+            retry=retry_if_result(lambda answer: answer.status_code == 503),
+            wait=wait_random(0, BUSY_WAIT_S),
+            stop=stop_after_attempt(_BUSY_TRIES),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        answer: httpx.Response = asking(self._call, "POST", "backfills", json=wanted, expected=(503,))
+        if answer.status_code == 503:
+            raise self._error(answer)
         return dict(answer.json())
 
     def dag(self, dag_id: str) -> dict[str, Any] | None:

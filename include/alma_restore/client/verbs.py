@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 from alma_restore.catalogue.states import State
 from alma_restore.client import connections, lookup
-from alma_restore.client.desk import Desk, reachable_catalogue
+from alma_restore.client.desk import Desk
 from alma_restore.client.lookup import FoundMous
+from alma_restore.client.reach import reachable_catalogue
 from alma_restore.client.restores import RestoreStatus
 from alma_restore.request import RestoreRequest
 from alma_restore.settings import settings
