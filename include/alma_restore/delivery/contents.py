@@ -114,6 +114,7 @@ Image with tclean(..., datacolumn='corrected'). To go on with the calibrated dat
   split(vis='{eb_uids[0].sanitised}.ms', outputvis='target.ms', intent='*TARGET*', datacolumn='corrected')
 
 What else is here
+  report.html                   this restore on one page, with plots: open it in a browser
   restore.json                  what was checked after the restore, with the figures
   PPR.xml                       the pipeline processing request of this restore
   *.caltables.tgz, *.calapply.txt   the calibration tables, and how they were applied

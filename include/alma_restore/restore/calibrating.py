@@ -15,6 +15,7 @@ from alma_restore.ppr import build, schema
 from alma_restore.products import manifest as manifests
 from alma_restore.products import staging
 from alma_restore.products.manifest import Manifest
+from alma_restore.report import compose, facts, plots
 from alma_restore.restore.fetching import wanted_products
 from alma_restore.restore.house import House, mous_of
 from alma_restore.rules import sched_block, sessions
@@ -118,30 +119,24 @@ def cancel_casa(house: House, request_id: str) -> None:
 
 
 def verify(house: House, request_id: str) -> VerificationReport:
-    """Look into every MeasurementSet, and write restore.json: what was checked, and the figures.
+    """Look into every MeasurementSet, and write restore.json and report.html: what was checked, and what it looks like.
 
     Raises:
         CasaFailed: a MeasurementSet is missing, not calibrated, or not what the raw data say.
     """
     workspace = house.workspace(request_id)
     record = house.catalogue.get(request_id)
-    facts = _raw_facts(workspace)
-    report = verification.verify(workspace, _installation(house, record), facts, house.settings.verification)
-    manifest = manifests.in_folder(workspace.products)
-    write_json(
-        workspace.report_file,
-        {
-            "request_id": request_id,
-            "mous_uid": mous_of(record),
-            "request": record.request,
-            "calibrated_with": {"casa": manifest.casa_version, "pipeline": manifest.pipeline_version},
-            "restored_with": {"casa": record.casa_version, "installation": record.casa_installation},
-            "casa_policy": record.casa_policy,
-            "execution_blocks": report.as_json(),
-            "warnings": list(report.warnings),
-        },
-    )
-    return report
+    installation = _installation(house, record)
+    raw_data = _raw_facts(workspace)
+    verified = verification.verify(workspace, installation, raw_data, house.settings.verification)
+    products = wanted_products(house.archive.metadata.product_files(mous_of(record)))
+    told = facts.gather(workspace, record, installation, raw_data, [file.file_id for file in products], verified)
+    write_json(workspace.report_file, told)
+    drawn = plots.draw(workspace, installation, list(raw_data))
+    if drawn.missing:
+        house.catalogue.note(request_id, drawn.missing)
+    compose.write(workspace, installation, told, house.catalogue.stage_timings(request_id), drawn)
+    return verified
 
 
 def _raw_facts(workspace: Workspace) -> dict[Uid, AsdmFacts]:

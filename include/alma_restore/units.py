@@ -1,0 +1,36 @@
+"""Numbers and times as people read them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+
+def size(size_bytes: float) -> str:
+    """A number of bytes in decimal units, as disks are sold: `1.38 GB`."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if size_bytes >= scale:
+            return f"{size_bytes / scale:.3g} {unit}"
+    return f"{size_bytes / 1e3:.3g} kB"
+
+
+def duration(seconds: float) -> str:
+    """A time span in its two largest units: `2 h 5 min`; short ones in tenths of a second."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    hours, minutes = whole // 3600 % 24, whole // 60 % 60
+    if whole >= 86_400:
+        return f"{whole // 86_400} d {hours} h"
+    if whole >= 3_600:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
+
+
+def moment(time: datetime) -> str:
+    """A time in UTC to the minute: `2018-09-18 04:30 UTC`."""
+    return f"{time.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+
+
+def percent(fraction: float) -> str:
+    """A fraction in percent, to a digit that tells: `8.7 %`."""
+    return f"{100 * fraction:.1f} %"
