@@ -64,7 +64,7 @@ class SlurmCluster:
         for folder in ("state", "spool"):
             (self._root / folder).mkdir()
         host = socket.gethostname().partition(".")[0]
-        ports = {"controller_port": _free_port(), "node_port": _free_port()}
+        ports = {"controller_port": free_port(), "node_port": free_port()}
         self.conf.write_text(_CONF.format(root=self._root, host=host, node=NODE, **ports))
         os.environ["SLURM_CONF"] = str(self.conf)
         self._start_munge()
@@ -108,11 +108,8 @@ class SlurmCluster:
         """What one of Slurm's commands prints, well or not."""
         return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
-    def wait_until(self, done: Callable[[], bool], within_s: float = 40) -> None:
-        deadline = time.monotonic() + within_s
-        while not done():
-            assert time.monotonic() < deadline, self._logs()
-            time.sleep(0.1)
+    def wait_until(self, done: Callable[[], bool]) -> None:
+        wait_until(done, otherwise=self._logs)
 
     def _start_munge(self) -> None:
         files = {name: self._root / f"munge.{name}" for name in ("key", "log", "pid", "seed", "socket")}
@@ -131,10 +128,12 @@ class SlurmCluster:
     def _left_over(self) -> list[psutil.Process]:
         """Job steps, which outlive their daemon, and what they run."""
         found = []
+        mark = f"SLURM_CONF={self.conf}".encode()
         for process in psutil.process_iter():
-            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            with suppress(psutil.Error, OSError):
                 is_slurm = process.name().startswith("slurm") and process.status() != psutil.STATUS_ZOMBIE
-                if is_slurm and process.environ().get("SLURM_CONF") == str(self.conf):
+                # A step writes its title over its environment; psutil reads no further than that.
+                if is_slurm and mark in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
                     found += [process, *process.children(recursive=True)]
         return found
 
@@ -142,7 +141,14 @@ class SlurmCluster:
         return "\n".join(path.read_text(errors="replace")[-1000:] for path in self._root.glob("*.out"))
 
 
-def _free_port() -> int:
+def wait_until(done: Callable[[], bool], otherwise: Callable[[], str] = str, within_s: float = 40) -> None:
+    deadline = time.monotonic() + within_s
+    while not done():
+        assert time.monotonic() < deadline, otherwise()
+        time.sleep(0.1)
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -75,11 +75,11 @@ def start_again(slurm: SlurmCluster, handle: Handle) -> None:
 
 
 def processes(marker: str) -> list[psutil.Process]:
-    """The processes with this argument on their command line."""
+    """The processes with these words on their command line."""
     return [
         process
         for process in psutil.process_iter(["cmdline", "status"])
-        if marker in (process.info["cmdline"] or ()) and process.info["status"] != psutil.STATUS_ZOMBIE
+        if marker in " ".join(process.info["cmdline"] or ()) and process.info["status"] != psutil.STATUS_ZOMBIE
     ]
 
 
@@ -204,12 +204,12 @@ def test_a_first_start_that_survives_its_node_has_no_say_any_more(tmp_path: Path
     script, job, cwd = Path(slurm_module.__file__).with_name("slurm_job.sh"), tmp_path / "job", tmp_path / "cwd"
     job.mkdir()
     cwd.mkdir()
-    command = "echo begun; until [ -e {0}/{1} ]; do sleep 0.05; done; touch result; exit {1}"
+    command = "echo begun-{1}; until [ -e {0}/{1} ]; do sleep 0.05; done; touch result; exit {1}"
     starts = []
     for count in (0, 1):
         argv = ["sh", str(script), str(job), str(cwd), "0", "sh", "-c", command.format(tmp_path, count + 2)]
         starts.append(subprocess.Popen(argv, env={**os.environ, "SLURM_RESTART_COUNT": str(count)}))
-        begun(Handle("slurm", "1", str(job)))
+        begun(Handle("slurm", "1", str(job)), f"begun-{count + 2}")
     (tmp_path / "2").touch()
     assert starts[0].wait(10) == 2
     assert not (job / "rc").exists()
