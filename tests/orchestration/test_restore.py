@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -11,6 +13,7 @@ import pytest
 
 from alma_restore import settings
 from alma_restore.demo.archive import DEMO_MOUSS
+from far_end import SSHD, far_end
 
 ONE_EB = "uid://A001/X1284/X266"
 MAIN = "uid://A001/X12d1/X23e"
@@ -90,6 +93,30 @@ def qa0_changed(archive):
         connection.execute(
             "UPDATE AQUA_EXECBLOCK SET QA0STATUS = 'Fail' WHERE EXECBLOCKUID LIKE 'uid://A002/Xd248b5/Xcc1%'"
         )
+
+
+@pytest.mark.skipif(SSHD is None, reason="no sshd is installed (Debian: openssh-server)")
+def test_a_restore_is_delivered_to_an_sftp_site_that_airflow_knows(restore, home, catalogue, tmp_path, monkeypatch):
+    with far_end(tmp_path / "sshd") as site:
+        _, kind, key = (tmp_path / "sshd" / "known_hosts").read_text().split()
+        extra = {"key_file": str(site.client_key), "host_key": f"{kind} {key}", "no_host_key_check": False}
+        login = {
+            "conn_type": "sftp",
+            "host": "127.0.0.1",
+            "port": site.port,
+            "login": getpass.getuser(),
+            "extra": extra,
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_FAR_END", json.dumps(login))
+        monkeypatch.setenv("ALMA_RESTORE_DELIVERY__SFTP_ROOTS", json.dumps([f"sftp://far_end/{tmp_path}/incoming"]))
+        settings.settings.cache_clear()
+        (tmp_path / "incoming").mkdir()
+        request, mails = restore(mous_uid=ONE_EB, destination=f"sftp://far_end/{tmp_path}/incoming")
+    assert (request.state, request.reason) == ("delivered", "")
+    (folder,) = (tmp_path / "incoming").iterdir()
+    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    assert catalogue.delivery(request.id).expires_at is None
+    assert "sftp://far_end/" in text_of(mails[0])
 
 
 BAD = [

@@ -33,6 +33,7 @@ def stage(house: House, request_id: str) -> Manifest:
         Refused: no suitable CASA is installed.
     """
     workspace = house.workspace(request_id)
+    house.report_used(request_id)
     record = house.catalogue.get(request_id)
     files = wanted_products(house.archive.metadata.product_files(mous_of(record)))
     staged = staging.stage(workspace, [workspace.products / file.file_id for file in files])

@@ -33,8 +33,10 @@ def deliver(house: House, request_id: str) -> DeliveryRecord:
     name = destination.delivery_name(mous_of(record), request_id)
     if isinstance(where, destination.SftpDestination):
         delivered = sftp.deliver(files, where, name, partial(house.open_sftp, where.conn_id))
+        expires_at = None  # what lies at the far end is not ours to remove
     else:
         delivered = folder.deliver(files, where.root, name)
+        expires_at = datetime.now(timezone.utc) + timedelta(days=house.settings.delivery.keep_days)
     delivery = house.catalogue.record_delivery(
         request_id,
         destination=str(where),
@@ -42,7 +44,7 @@ def deliver(house: House, request_id: str) -> DeliveryRecord:
         size_bytes=delivered.size_bytes,
         files=delivered.files,
         sha256=delivered.sha256,
-        expires_at=datetime.now(timezone.utc) + timedelta(days=house.settings.delivery.keep_days),
+        expires_at=expires_at,
     )
     house.catalogue.finish(request_id, json.loads(workspace.report_file.read_text())["warnings"])
     return delivery

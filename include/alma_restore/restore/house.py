@@ -46,6 +46,13 @@ class House:
             )
         return workspace
 
+    def report_used(self, request_id: str) -> None:
+        """Say how much of the reserved disk this request has filled by now, so that it is not counted twice."""
+        files = (
+            path for path in self.workspace(request_id).root.rglob("*") if path.is_file() and not path.is_symlink()
+        )
+        self.catalogue.report_used(request_id, sum(path.stat().st_size for path in files))
+
 
 def mous_of(record: RequestRecord) -> Uid:
     """The MOUS of a request that has been looked up."""
