@@ -12,14 +12,7 @@ class AlmaRestorePlugin(AirflowPlugin):
 
     name = "alma_restore"
     external_views = [  # noqa: RUF012
-        {
-            "name": "MOUS restores",
-            "href": "/mous/",
-            "destination": "nav",
-            "url_route": "mous-restores",
-            "icon": "/mous/static/icon.svg",
-            "icon_dark_mode": "/mous/static/icon-dark.svg",
-        }
+        {"name": "MOUS restores", "href": "/mous/", "destination": "nav", "url_route": "mous-restores"}
     ]
 
     @property

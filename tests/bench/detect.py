@@ -33,7 +33,7 @@ def run(home: Path) -> list[dict[str, Any]]:
     """Measure one poll of a 2-day window and the full sweep, at each size of archive."""
     rows = []
     for size in SIZES:
-        archive = _made(home, size)
+        archive = made(home, size)
         for what in ("window", "sweep"):
             found = subprocess.run(
                 [sys.executable, __file__, what, str(archive)], check=True, stdout=subprocess.PIPE, text=True
@@ -66,7 +66,7 @@ def measure(what: str, archive: Path) -> dict[str, Any]:
     return {"found": found, "restorable": restorable, "seconds": round(min(seconds), 4), "peak_mb": round(peak_mb)}
 
 
-def _made(home: Path, size: int) -> Path:
+def made(home: Path, size: int) -> Path:
     """An archive's metadata, made once for the schema of today."""
     schema = resources.files(embedded.__package__).joinpath("embedded_schema.sql").read_bytes()
     archive = home / f"{size}-mous-{FILES}-files-{zlib.crc32(schema):08x}.sqlite"

@@ -16,6 +16,9 @@ from alma_restore.uid import Uid
 SCAN_LIMIT = 500
 """MOUSs looked at for one page; where few of them fit, the page tells how far it came."""
 
+_FILTERED_AT_ONCE = 100
+"""MOUSs looked at in one go where a filter leaves some out."""
+
 _FIRST_DAY = datetime(2000, 1, 1, tzinfo=timezone.utc)
 _LAST_DAY = datetime(9000, 1, 1, tzinfo=timezone.utc)
 
@@ -112,7 +115,8 @@ class Search:
         with self._metadata.queries() as queries:
             kept: list[tuple[Place, Found]] = []
             last, looked_at = after, 0
-            for places in batches(_places(queries, wanted, after), size + 1):
+            at_once = size + 1 if keep is None else max(size + 1, _FILTERED_AT_ONCE)
+            for places in batches(_places(queries, wanted, after), at_once):
                 last, looked_at = places[-1], looked_at + len(places)
                 kept += _kept(queries, wanted, places, keep)
                 if len(kept) > size:

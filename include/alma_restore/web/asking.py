@@ -15,6 +15,8 @@ from alma_restore.request import RestoreRequest
 from alma_restore.restore.house import House
 from alma_restore.web.airflow_runs import AirflowRuns
 
+_NOT_OPTIONS = {"mous_uid", "eb_uid", "email", "correlation_id", "requested_by", "origin"}
+
 
 async def ask_for(house: House, runs: AirflowRuns, request: RestoreRequest) -> RequestRecord:
     """Store a request and start its run, or find the one stored under its correlation id.
@@ -50,11 +52,11 @@ def active_like(house: House, request: RestoreRequest) -> RequestRecord | None:
 def _correlation_id(house: House, request: RestoreRequest) -> str:
     """The same for two who click at the same moment, another one once that request has ended."""
     ended = house.catalogue.find(states=ENDS, uid=request.mous_uid, limit=1).total
-    asked = json.dumps([request.mous_uid, *_options_of(request)])
+    asked = json.dumps([request.mous_uid, _options_of(request)], sort_keys=True)
     return f"page-{hashlib.sha256(asked.encode()).hexdigest()[:16]}-{ended}"
 
 
-def _options(record: RequestRecord) -> tuple[Any, ...] | None:
+def _options(record: RequestRecord) -> dict[str, Any] | None:
     try:
         asked = record.asked
     except Refused:
@@ -62,5 +64,6 @@ def _options(record: RequestRecord) -> tuple[Any, ...] | None:
     return _options_of(asked.model_copy(update={"fingerprint": record.fingerprint or asked.fingerprint}))
 
 
-def _options_of(request: RestoreRequest) -> tuple[Any, ...]:
-    return request.fingerprint, request.casa_version, request.destination, request.delivery_format
+def _options_of(request: RestoreRequest) -> dict[str, Any]:
+    """What makes the result another one: everything but who asked, through which door, and who is told."""
+    return request.model_dump(mode="json", exclude=_NOT_OPTIONS)

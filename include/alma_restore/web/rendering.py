@@ -12,18 +12,13 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from alma_restore import __version__
+from alma_restore import __version__, units
 from alma_restore.web.access import RESTORE_DAG_ID, Visitor
 
 MOUNTED_AT = "/mous"
 """Where Airflow's api-server mounts the app."""
 
-STATIC = {
-    "page.css": "text/css",
-    "page.js": "text/javascript",
-    "icon.svg": "image/svg+xml",
-    "icon-dark.svg": "image/svg+xml",
-}
+STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
 
 
 def page(
@@ -44,15 +39,8 @@ def page(
 
 
 def size(number: int | None) -> str:
-    """A number of bytes, such as `1.4 GB`; None is not known."""
-    if number is None:
-        return "–"
-    scaled, unit = float(number), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if scaled < 1000 or unit == "TB":
-            break
-        scaled /= 1000
-    return f"{scaled:.0f} {unit}" if unit == "B" or scaled >= 100 else f"{scaled:.2g} {unit}"
+    """A number of bytes; None is not known."""
+    return "–" if number is None else units.size(number)
 
 
 def moment(time: datetime | None) -> str:
@@ -65,16 +53,8 @@ def day(time: datetime | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A time span in its two largest units, such as `2 h 5 min`."""
-    if seconds is None:
-        return ""
-    whole = max(0, round(seconds))
-    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
+    """A time span; None has not begun."""
+    return "" if seconds is None else units.duration(seconds)
 
 
 @cache
