@@ -20,7 +20,7 @@ from alma_restore.catalogue.store import Catalogue
 from alma_restore.delivery.sftp import SftpClient
 from alma_restore.errors import Misconfigured
 from alma_restore.restore.house import House
-from alma_restore.settings import Settings, settings
+from alma_restore.settings import NgasSettings, Settings, settings
 
 METADATA_CONNECTION = "alma_metadata"
 NGAS_CONNECTION = "alma_ngas"
@@ -43,7 +43,7 @@ def _archive(here: Settings) -> Archive:
     embedded = connection.conn_type == "alma_embedded"
     return Archive(
         metadata=Metadata(_metadata_connection),
-        ngas=NgasClient(_ngas_nodes(), here.ngas, locks),
+        ngas=NgasClient(_ngas_nodes(here.ngas), here.ngas, locks),
         exporter=AsdmExporter(here.exporter, locks),
         asdm_folder=Path(connection.host).parent / "asdm" if embedded and connection.host else None,
     )
@@ -66,13 +66,21 @@ def _metadata_connection() -> Iterator[Any]:
         yield connection
 
 
-def _ngas_nodes() -> list[NgasNode]:
-    """The NGAS nodes: the connection's host may name several, with blanks or commas between them."""
-    connection = _connection(NGAS_CONNECTION)
-    hosts = (connection.host or "").replace(",", " ").split()
-    return [
-        NgasNode(host, connection.port or 7777, connection.login or "", connection.password or "") for host in hosts
-    ]
+def _ngas_nodes(of_profile: NgasSettings) -> list[NgasNode]:
+    """The NGAS nodes of the connection, or where there is none those of the profile; a host may name several."""
+    try:
+        found = _connection(NGAS_CONNECTION)
+    except Misconfigured:
+        if not of_profile.host:
+            raise
+        return [NgasNode(host, of_profile.port) for host in _each(of_profile.host)]
+    port = found.port or of_profile.port
+    return [NgasNode(host, port, found.login or "", found.password or "") for host in _each(found.host or "")]
+
+
+def _each(hosts: str) -> list[str]:
+    """Host names with blanks or commas between them."""
+    return hosts.replace(",", " ").split()
 
 
 @contextmanager
