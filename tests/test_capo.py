@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from alma_restore import capo, settings
 from alma_restore.errors import Misconfigured
 
