@@ -51,6 +51,24 @@ WHOLE = (
 WHOLE_NAMES = ("a" * 150 + "/" + "b" * 150, "flux.csv", "tables.tbl/table.dat")
 
 
+def test_a_python_without_tar_filters_unpacks_as_well(
+    tgz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Debian 12's Python 3.11.2."""
+
+    def extract(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+        unfiltered(archive, member, path, filter="fully_trusted")
+
+    unfiltered = tarfile.TarFile.extract
+    monkeypatch.setattr(tarfile.TarFile, "extract", extract)
+    monkeypatch.delattr(tarfile, "data_filter")
+    pack(tgz, *WHOLE, member("script.py", mode=0o777, uid=12345))
+    into = tmp_path / "products"
+    assert tarballs.extract(tgz, into) == (*WHOLE_NAMES[:2], "script.py", WHOLE_NAMES[2])
+    assert (into / "script.py").stat().st_mode & 0o7777 == 0o644
+    assert (into / "script.py").stat().st_uid == os.getuid()
+
+
 def test_a_whole_archive_is_unpacked(tgz: Path, tmp_path: Path) -> None:
     pack(tgz, *WHOLE)
     assert tarballs.check(tgz) == WHOLE_NAMES

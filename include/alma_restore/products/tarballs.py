@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import stat
 import tarfile
 import zlib
@@ -77,8 +78,18 @@ def extract(path: Path, into: Path, limits: Limits = Limits()) -> tuple[str, ...
     names = check(path, limits)
     with writing(path.name, into), _opened(path, limits) as archive:
         for member in archive:
-            archive.extract(member, into, filter="data")
+            _unpack(archive, member, into)
     return names
+
+
+def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
+    if hasattr(tarfile, "data_filter"):
+        archive.extract(member, into, filter="data")
+        return
+    # Python before 3.10.12 and 3.11.4 (Debian 12) has no filters; `check` has refused what they would.
+    member.mode = 0o755 if member.isdir() else 0o644
+    member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
+    archive.extract(member, into)
 
 
 @contextmanager
