@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -28,10 +29,13 @@ def worker(_: str) -> bool:
     return (celery.control.inspect([name], timeout=10).ping() or {}).get(name) == {"ok": "pong"}
 
 
-def http(address: str) -> bool:
-    """Whether a stand-in NGAS node tells its status."""
-    with urllib.request.urlopen(f"http://{address}/STATUS", timeout=5) as answer:
-        return b"SUCCESS" in answer.read()
+def ngas(address: str) -> bool:
+    """Whether a stand-in NGAS node tells its status: which file is of no interest, and it answers so."""
+    try:
+        with urllib.request.urlopen(f"http://{address}/STATUS", timeout=5) as answer:
+            return b"NgamsStatus" in answer.read()
+    except urllib.error.HTTPError as error:
+        return b"NgamsStatus" in error.read()
 
 
 def banner(address: str) -> bool:
@@ -41,7 +45,7 @@ def banner(address: str) -> bool:
         return connection.recv(200).startswith(greeting.encode())
 
 
-CHECKS = {"airflow": airflow, "worker": worker, "http": http, "banner": banner}
+CHECKS = {"airflow": airflow, "worker": worker, "ngas": ngas, "banner": banner}
 
 if __name__ == "__main__":
     try:

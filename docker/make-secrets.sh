@@ -7,17 +7,13 @@ folder=${1:-$(dirname "$0")/../secrets}
 mkdir -p "$folder"
 chmod 700 "$folder"
 
-keep_or_make() {
-    [ -s "$folder/$1" ] || head -c 32 /dev/urandom | eval "$2" | tr -d '\n=' >"$folder/$1"
-    chmod 444 "$folder/$1"
-}
+password() { head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
+fernet_key() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '\n'; }
 
-hex='od -An -tx1 | tr -d " "'
 for name in postgres_password airflow_db_password catalogue_db_password redis_password jwt_secret api_secret_key \
     admin_password; do
-    keep_or_make "$name" "$hex"
+    [ -s "$folder/$name" ] || password >"$folder/$name"
 done
-# A Fernet key is base64 with its padding.
-[ -s "$folder/fernet_key" ] || { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '\n' >"$folder/fernet_key"; }
-chmod 444 "$folder/fernet_key"
+[ -s "$folder/fernet_key" ] || fernet_key >"$folder/fernet_key"
+chmod 444 "$folder"/*
 echo "The secrets are in $folder. The first log-in is admin, with the content of admin_password." >&2

@@ -7,6 +7,7 @@ export DOCKER_HOST=unix://$ENGINE_RUN/docker.sock
 engine_answers() { docker version >/dev/null 2>&1; }
 
 start_engine() {
+    if engine_answers; then return; fi # of a test that was killed
     mkdir -p "$ENGINE_RUN" "$COMPOSE_HOME"
     setsid dockerd --host "$DOCKER_HOST" --data-root "$COMPOSE_HOME/engine" --exec-root "$ENGINE_RUN/exec" \
         --pidfile "$ENGINE_RUN/pid" --bridge none </dev/null >>"$COMPOSE_HOME/engine.log" 2>&1 &
