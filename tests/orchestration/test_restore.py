@@ -46,7 +46,7 @@ def test_one_restore_is_delivered_verified_and_told(restore, home, catalogue):
     assert (request.state, request.mous_uid, request.reason) == ("delivered", ONE_EB, "")
     (folder,) = delivered_folders(home)
     assert [path.name for path in folder.glob("*.ms")] == ["uid___A002_Xcc8b1f_X2d1a.ms"]
-    wanted = ("PPR.xml", "restore.json", "README.txt", "flux.csv", "SHA256SUMS")
+    wanted = ("PPR.xml", "restore.json", "report.html", "README.txt", "flux.csv", "SHA256SUMS")
     assert all((folder / name).is_file() for name in wanted)
     subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
     (mail,) = mails

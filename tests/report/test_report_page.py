@@ -5,17 +5,18 @@ from __future__ import annotations
 import copy
 import re
 import zlib
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from lxml import html
 from small_mous import EBS, FIRST, MOUS
-from verified_restore import NOW, Verified, timings
+from verified_restore import Verified, ago
 
 from alma_restore.catalogue.records import StageTiming
 from alma_restore.products import calapply
+from alma_restore.report import plots
 from alma_restore.report.plots import Plots
+from alma_restore.restore import calibrating
 
 HOSTILE = "</pre></code><script>alert(1)</script><img src=x onerror=alert(1)>\"'"
 
@@ -50,6 +51,23 @@ def test_the_first_screen_says_what_became_of_it(page: Any) -> None:
     assert numbers[4] == "Time taken 20 s 10 s of it CASA"
     assert numbers[5] == "CASA 6.7.0-31 the version that calibrated"
     assert not page.find_class("notice")
+
+
+def test_verification_leaves_the_report_of_this_restore(verified: Verified) -> None:
+    calibrating.verify(verified.house, verified.request_id)
+    page = html.parse(verified.workspace.root / "report.html").getroot()
+    assert said(page.find(".//h1")) == f"{MOUS} restored and verified"
+    assert len(page.find_class("plots")) == len(EBS)
+    assert said(page.find_class("stages")[0]).startswith("Verify ")
+    assert verified.request_id in said(page.find(".//footer"))
+
+
+def test_a_restore_does_not_fail_of_its_plots(verified: Verified, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plots, "draw", lambda *_: Plots(missing="The plots could not be drawn: no ink."))
+    assert calibrating.verify(verified.house, verified.request_id).warnings == ()
+    assert "no ink" in (verified.workspace.root / "report.html").read_text()
+    history = verified.house.catalogue.history(verified.request_id)
+    assert history[-1].note == "The plots could not be drawn: no ink."
 
 
 def test_its_numbers_are_those_of_restore_json(page: Any, verified: Verified) -> None:
@@ -150,15 +168,12 @@ def test_missing_plots_are_told_and_all_else_is_there(verified: Verified, page: 
 
 
 def test_stages_are_drawn_to_scale(verified: Verified) -> None:
-    def at(seconds: float) -> Any:
-        return NOW - timedelta(seconds=seconds)
-
     by_turns = (
-        StageTiming("fetch_asdm", at(100), at(80)),
-        StageTiming("fetch_products", at(80), at(75)),
-        StageTiming("fetch_asdm", at(75), at(50)),
-        StageTiming("run_casa", at(50), at(10)),
-        StageTiming("verify", at(10), None),
+        StageTiming("fetch_asdm", ago(100), ago(80)),
+        StageTiming("fetch_products", ago(80), ago(75)),
+        StageTiming("fetch_asdm", ago(75), ago(50)),
+        StageTiming("run_casa", ago(50), ago(10)),
+        StageTiming("verify", ago(10), None),
     )
     page = html.document_fromstring(verified.report(timings=by_turns))
     stages = page.find_class("stages")[0]
@@ -237,7 +252,3 @@ def test_a_long_listing_is_cut_and_says_so(verified: Verified) -> None:
 
 def test_it_is_small(verified: Verified) -> None:
     assert len(verified.report()) < 200_000 * len(EBS) + 100_000
-
-
-def test_the_timings_fixture_is_consistent() -> None:
-    assert timings(run_casa=10, verify=None)[0].ended == NOW - timedelta(seconds=5)
