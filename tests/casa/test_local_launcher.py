@@ -169,6 +169,14 @@ def test_cancelling_an_ended_job_keeps_its_exit_code(launcher: LocalLauncher, su
     assert launcher.poll(handle) == JobState("ended", 5)
 
 
+def test_another_machine_learns_that_a_job_was_cancelled(launcher: LocalLauncher, submit: Submit) -> None:
+    handle = submit("sleep", "60")
+    launcher.cancel(handle)
+    elsewhere = replace(handle, facts={**handle.facts, "host": "elsewhere"})
+    assert launcher.poll(elsewhere) == JobState("ended", note="it was cancelled")
+    launcher.cancel(elsewhere)
+
+
 def test_launchers_are_found_by_name() -> None:
     assert isinstance(launchers.get("local", CasaSettings()), LocalLauncher)
     with pytest.raises(Misconfigured, match="local"):

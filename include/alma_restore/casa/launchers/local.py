@@ -71,6 +71,8 @@ class LocalLauncher:
         """`FOLDER/rc` is the truth; a job whose process is gone without it was killed."""
         if (code := exit_code(handle)) is not None:
             return JobState("ended", code)
+        if _stopped(handle).exists():
+            return JobState("ended", note="it was cancelled")
         if handle.facts.get("host") != socket.gethostname():
             return JobState("unknown", note=f"runs on {handle.facts.get('host')}")
         if _is_alive(handle):
@@ -83,10 +85,12 @@ class LocalLauncher:
         """Stop whatever carries the job's mark: asked first, killed after a grace.
 
         Raises:
-            NotAvailable: the job runs on another machine.
+            NotAvailable: the job may be running on another machine.
         """
         host = handle.facts.get("host", socket.gethostname())
         if host != socket.gethostname():
+            if self.poll(handle).phase == "ended":
+                return
             raise NotAvailable(f"The job in {handle.folder} runs on {host}.", remedy="Cancel it from there.")
         members = _members(handle.folder)
         _signal(members, signal.SIGTERM)
@@ -94,9 +98,16 @@ class LocalLauncher:
         _wait_for_end(members)
         for _ in range(_KILLS):  # a dying process may have started another
             if not (members := _members(handle.folder)):
-                return
+                break
             _signal(members, signal.SIGKILL)
             _wait_for_end(members)
+        _stopped(handle).parent.mkdir(parents=True, exist_ok=True)
+        _stopped(handle).touch()
+
+
+def _stopped(handle: Handle) -> Path:
+    """Tells other machines that the job is gone: they see its folder, not its processes."""
+    return Path(handle.folder, "cancelled")
 
 
 def _is_alive(handle: Handle) -> bool:
