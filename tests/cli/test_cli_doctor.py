@@ -116,6 +116,28 @@ def test_what_is_broken_is_named_with_what_to_do(healthy, name, variable, value,
     assert found.remedy
 
 
+@pytest.mark.parametrize(
+    ("script", "partition", "verdict", "told"),
+    [
+        ("echo long; echo short", "", "ok", "Slurm answers; its partitions: long, short."),
+        ("echo long", "casa", "wrong", "Slurm has no partition casa, only long."),
+        ("echo 'slurm_load_partitions: Unable to contact' >&2; exit 1", "", "wrong", "Unable to contact"),
+        ("exit 127", "", "wrong", "There is no sinfo here"),
+    ],
+)
+def test_slurm_is_asked_whether_it_is_there(healthy, tmp_path, script, partition, verdict, told):
+    sinfo = tmp_path / "bin" / "sinfo"
+    sinfo.parent.mkdir()
+    sinfo.write_text(f"#!/bin/sh\n{script}\n")
+    sinfo.chmod(0o755)
+    healthy.setenv("PATH", f"{sinfo.parent}:/usr/bin:/bin")
+    healthy.setenv("ALMA_RESTORE_CASA__LAUNCHER", "slurm")
+    healthy.setenv("ALMA_RESTORE_CASA__SLURM", json.dumps({"partition": partition}))
+    found = finding("launcher")
+    assert found.verdict == verdict
+    assert told in found.sentence
+
+
 def test_a_casa_whose_program_is_gone_is_named(healthy, tmp_path):
     (tmp_path / "casa.toml").write_text(INSTALLATION.format(python="/nowhere/python"))
     assert "CASA casa-6.6.1 needs /nowhere/python" in finding("CASA").sentence

@@ -5,7 +5,6 @@ Source: seed 1, "How is an ALMA restore requested?"; DOMAIN section 13.
 
 from __future__ import annotations
 
-import getpass
 import os
 import uuid
 from typing import Annotated
@@ -55,7 +54,6 @@ def _restore(mous_uid: str, profile: str, casa_home: str, email: str) -> None:
             "casa_version": casa_home,
             "email": email,
             "correlation_id": str(uuid.uuid4()),
-            "requested_by": getpass.getuser(),
             "origin": "command",
         }
     )

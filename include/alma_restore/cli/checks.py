@@ -16,6 +16,8 @@ import httpx
 
 from alma_restore.archive.ngas import NgasNode
 from alma_restore.casa import installations, launchers
+from alma_restore.casa.launchers.command_line import CommandLine, words
+from alma_restore.casa.launchers.slurm import SlurmLauncher
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.client import connections
 from alma_restore.client.rest import DETECTION_DAG_ID, RESTORE_DAG_ID, AirflowRest, Credentials
@@ -26,9 +28,6 @@ from alma_restore.uid import Uid
 PATIENCE_S = 10.0
 
 Check = Callable[[Settings], str]
-
-_QUEUE_COMMANDS: Mapping[str, tuple[str, ...]] = MappingProxyType({"slurm": ("sinfo", "--noheader", "--format=%P %a")})
-"""How the queue of a launcher is asked whether it is there; a launcher without one needs none."""
 
 _NO_SUCH_MOUS = Uid("uid://A000/X0/X0")
 
@@ -133,13 +132,19 @@ def launcher(here: Settings) -> str:
     """The place where CASA runs takes jobs."""
     name = here.casa.launcher
     launchers.get(name, here.casa)
-    command = _QUEUE_COMMANDS.get(name)
-    if command is None:
+    if name != SlurmLauncher.name:
         return f"CASA runs by the launcher {name}."
-    asked = _run(list(command))
-    if asked.returncode:
-        raise NotAvailable(f"The queue of {name} does not answer: {asked.stderr.strip()}", remedy="Start it.")
-    return f"The queue of {name} answers: {', '.join(asked.stdout.split(chr(10))[:-1])}."
+    slurm = here.casa.slurm
+    commands = CommandLine(slurm.ssh_host, slurm.ssh_options, variables=["SLURM_CONF"])
+    answer = commands.run("sinfo", "--noheader", "--format=%R")
+    if answer.returncode:
+        remedy = "Look at slurmctld, or at casa.slurm.ssh_host."
+        raise NotAvailable(f"Slurm does not answer: {words(answer)}.", remedy=remedy)
+    partitions = sorted(set(answer.stdout.split()))
+    if slurm.partition and slurm.partition not in partitions:
+        sentence = f"Slurm has no partition {slurm.partition}, only {', '.join(partitions)}."
+        raise Misconfigured(sentence, remedy="Mend casa.slurm.partition.")
+    return f"Slurm answers; its partitions: {', '.join(partitions)}."
 
 
 def mail(_: Settings) -> str:
