@@ -65,6 +65,9 @@ def test_the_expected_size_is_told_where_the_archive_knows_it(client, house, res
     expected = 1000 * len(calibration.passed)
     expected += sum(f.size_bytes for f in calibration.files if f.file_class in ("calibration", "script"))
     assert live(client, request_id)["texts"]["fetched"] == f"{size(500)} of {size(expected)}"
+    with (workspace.products / "a.tgz").open("wb") as whole:
+        whole.truncate(expected + 1)
+    assert live(client, request_id)["texts"]["fetched"] == f"{size(expected)}, all of it"
 
 
 def test_the_end_of_casas_log_is_shown_escaped(client, house, request_id, workspace):

@@ -176,6 +176,8 @@ def _ebs(record: RequestRecord, progress: Progress) -> str:
 def _fetched(progress: Progress, expected: int | None) -> str:
     if not progress.fetched_bytes:
         return "–"
+    if expected and progress.fetched_bytes >= expected:  # what was unpacked counts, too
+        return f"{size(expected)}, all of it"
     return f"{size(progress.fetched_bytes)} of {size(expected)}" if expected else size(progress.fetched_bytes)
 
 
