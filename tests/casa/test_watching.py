@@ -63,12 +63,10 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def watch(parrot: Parrot, told: list[str], log: Path, tmp_path: Path) -> Callable[..., Watch]:
-    def make(from_start: bool = True, **limits: float) -> Watch:
+    def make(**limits: float) -> Watch:
         casa = CasaSettings(**{"no_progress_s": 60, "time_limit_s": 60, "patience_s": 60, **limits})
         workspace = Workspace(tmp_path / "spool").create({})
-        return Watch(
-            parrot, Handle("parrot", "1", str(log.parent)), workspace, casa, told.append, from_start=from_start
-        )
+        return Watch(parrot, Handle("parrot", "1", str(log.parent)), workspace, casa, told.append)
 
     return make
 
@@ -143,12 +141,3 @@ def test_the_log_of_a_job_that_was_started_again_is_read_from_its_beginning(
     log.write_text("second start\n")
     looking.look()
     assert told == ["first start", "second line", "second start"]
-
-
-def test_whoever_goes_on_watching_repeats_nothing(watch: Callable[..., Watch], told: list[str], log: Path) -> None:
-    log.write_text("old\n")
-    looking = watch(from_start=False)
-    looking.look()
-    log.write_text("old\nnew\n")
-    looking.look()
-    assert told == ["new"]

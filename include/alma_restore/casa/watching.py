@@ -23,23 +23,16 @@ class Watch:
     """Watches over one job; whoever holds it decides when to look.
 
     Args:
-        on_progress: gets each new line of the log, and what the launcher says of the job when that changes.
-        from_start: the log's lines from its beginning, or only those that are written from now on.
+        on_progress: gets each line of the log, from its beginning, and what the launcher says of the job when that
+            changes.
     """
 
     def __init__(
-        self,
-        launcher: Launcher,
-        handle: Handle,
-        workspace: Workspace,
-        casa: CasaSettings,
-        on_progress: Progress,
-        *,
-        from_start: bool = True,
+        self, launcher: Launcher, handle: Handle, workspace: Workspace, casa: CasaSettings, on_progress: Progress
     ) -> None:
         self._launcher, self._handle, self._workspace, self._casa = launcher, handle, workspace, casa
         self._on_progress = on_progress
-        self._log = _Log(Path(handle.folder) / "log", from_start)
+        self._log = _Log(Path(handle.folder) / "log")
         self._life = _SignsOfLife(workspace, self._log.path, look_every_s=min(_LOOK_EVERY_S, casa.no_progress_s / 4))
         self._running = _Stopwatch(handle.facts.get("started"))
         self._unknown = _Stopwatch()
@@ -98,13 +91,13 @@ class _Stopwatch:
 class _Log:
     """A log that somebody else writes, read line by line as it grows."""
 
-    def __init__(self, path: Path, from_start: bool) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._offset = 0 if from_start else self._size()
+        self._offset = 0
 
     def new_lines(self) -> Iterator[str]:
         """Lines completed since the last call."""
-        size = self._size()
+        size = self.path.stat().st_size if self.path.exists() else 0
         if size < self._offset:  # the job was started again, with a new log
             self._offset = 0
         if size == self._offset:
@@ -116,9 +109,6 @@ class _Log:
                     break
                 self._offset += len(line)
                 yield line.decode(errors="replace").rstrip()
-
-    def _size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
 
 
 class _SignsOfLife:

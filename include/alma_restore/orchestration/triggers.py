@@ -44,8 +44,7 @@ class CasaJobTrigger(BaseTrigger):
         casa, handle = settings().casa, Handle(**self.handle)
         try:
             launcher = launchers.get(handle.launcher, casa)
-            # What the log held before was shown before: by an earlier try, or by a triggerer that is gone.
-            watch = Watch(launcher, handle, self._folder, casa, self.log.info, from_start=False)
+            watch = Watch(launcher, handle, self._folder, casa, self.log.info)
             while (state := await asyncio.to_thread(watch.look)).phase != "ended":
                 await asyncio.sleep(launcher.poll_s)
         except RestoreError as error:
