@@ -1,6 +1,7 @@
 """Settings: defaults, then the profile file, then the environment."""
 
 import pytest
+
 from alma_restore import settings
 from alma_restore.errors import Misconfigured
 

@@ -1,10 +1,11 @@
 """Uids: one spelling each, and nothing else passes."""
 
 import pytest
-from alma_restore.errors import Refused
-from alma_restore.uid import Uid
 from hypothesis import given
 from hypothesis import strategies as st
+
+from alma_restore.errors import Refused
+from alma_restore.uid import Uid
 
 parts = st.integers(min_value=0, max_value=16**12).map(lambda n: f"X{n:x}")
 uids = st.builds("uid://A{:03x}/{}/{}".format, st.integers(0, 0xFFF), parts, parts)

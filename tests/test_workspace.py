@@ -3,6 +3,7 @@
 from datetime import datetime, timezone
 
 import pytest
+
 from alma_restore.errors import Misconfigured
 from alma_restore.uid import Uid
 from alma_restore.workspace import Workspace, folder_name

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta, timezone
 from itertools import islice
 
 import pytest
+from oracle_like import oracle_like
+
 from alma_restore.archive import embedded, oracle
 from alma_restore.archive.metadata import Metadata
 from alma_restore.demo.many_mous import UNTIL, many_mous
@@ -19,7 +21,6 @@ from alma_restore.demo.metadata import write_many
 from alma_restore.errors import Inconsistent, Refused
 from alma_restore.rules.eligibility import judge
 from alma_restore.uid import Uid
-from oracle_like import oracle_like
 
 SAMPLE = 20
 

@@ -10,12 +10,13 @@ from datetime import timedelta
 
 import oracledb
 import pytest
+from made_mous import DELIVERED, mous, mous_uid, write
+from oracle_like import OracleLike, oracle_like
+
 from alma_restore.archive import oracle
 from alma_restore.archive.metadata import Metadata
 from alma_restore.archive.queries import ROWS_AT_ONCE, answering
 from alma_restore.errors import Misconfigured, NotAvailable
-from made_mous import DELIVERED, mous, mous_uid, write
-from oracle_like import OracleLike, oracle_like
 
 DAY = timedelta(days=1)
 

@@ -6,12 +6,13 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from made_mous import DELIVERED, eb_uid, execution, mous, mous_uid, sched_block, spell, write
+from oracle_like import oracle_like
+
 from alma_restore.archive import embedded
 from alma_restore.archive.metadata import Metadata
 from alma_restore.archive.search import SCAN_LIMIT, Search, Wanted
 from alma_restore.uid import Uid
-from made_mous import DELIVERED, eb_uid, execution, mous, mous_uid, sched_block, spell, write
-from oracle_like import oracle_like
 
 DAY = timedelta(days=1)
 

@@ -8,6 +8,10 @@ from pathlib import Path
 from xml.dom import minidom
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+
 from alma_restore.archive.records import ProjectStructure, SchedBlock
 from alma_restore.errors import Corrupt, Inconsistent
 from alma_restore.ppr import read, schema
@@ -15,9 +19,6 @@ from alma_restore.ppr.build import PprInput, build, for_one_eb
 from alma_restore.ppr.commands import BASIC_RESTORE, ProcessingCommand, SplitOptions, restore_and_split
 from alma_restore.rules.sessions import Session
 from alma_restore.uid import Uid
-from hypothesis import given
-from hypothesis import strategies as st
-from lxml import etree
 
 FIRST, SECOND, THIRD = (Uid(f"uid://A002/X{each}") for each in ("d248b5/Xa7a", "d248b5/Xcc1", "d2f4c0/X1f3"))
 

@@ -6,12 +6,13 @@ import ast
 from pathlib import Path
 
 import pytest
-from alma_restore.errors import Corrupt, Inconsistent
-from alma_restore.products import calapply
-from alma_restore.products.calapply import ApplyCall
 from hypothesis import given
 from hypothesis import strategies as st
 from small_delivery import FIRST, SECOND, calapply_of, tables_of
+
+from alma_restore.errors import Corrupt, Inconsistent
+from alma_restore.products import calapply
+from alma_restore.products.calapply import ApplyCall
 
 LINE = calapply_of(FIRST).splitlines()[1]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from small_delivery import FIRST, MOUS, SECOND, THIRD, Delivery
+
 from alma_restore.errors import Corrupt, Inconsistent
 from alma_restore.products import manifest
 from alma_restore.uid import Uid
-from small_delivery import FIRST, MOUS, SECOND, THIRD, Delivery
 
 
 def test_a_manifest_tells_what_calibrated_and_what_was_delivered(delivery):

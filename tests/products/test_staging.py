@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from small_delivery import FIRST, MOUS, SECOND, THIRD, Delivery, tables_of, write_tgz
+
 from alma_restore.errors import Corrupt, Inconsistent, Misconfigured, RestoreError
 from alma_restore.products import staging
 from alma_restore.workspace import Workspace
-from small_delivery import FIRST, MOUS, SECOND, THIRD, Delivery, tables_of, write_tgz
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from alma_restore.errors import Refused
 from alma_restore.request import RestoreRequest, run_id_of
 

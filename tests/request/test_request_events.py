@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import pytest
+
 from alma_restore.errors import Refused
 from alma_restore.request_events import parse_start_workflow
 

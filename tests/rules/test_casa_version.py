@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from alma_restore.errors import Inconsistent, Refused
-from alma_restore.rules.casa_version import CasaVersion, choose
 from hypothesis import given
 from hypothesis import strategies as st
+
+from alma_restore.errors import Inconsistent, Refused
+from alma_restore.rules.casa_version import CasaVersion, choose
 
 # What the observatory calibrated with (DOMAIN section 8).
 OBSERVATORY = (

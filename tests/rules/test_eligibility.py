@@ -3,6 +3,7 @@
 from datetime import datetime, timezone
 
 import pytest
+
 from alma_restore.archive.records import Calibration, ExecutionBlock, ProductFile
 from alma_restore.rules.eligibility import is_caltables, is_manifest, is_manual_script, judge
 from alma_restore.uid import Uid

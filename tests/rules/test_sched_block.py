@@ -3,6 +3,7 @@
 from itertools import permutations
 
 import pytest
+
 from alma_restore.archive.records import SchedBlock
 from alma_restore.errors import Refused
 from alma_restore.rules.sched_block import choose

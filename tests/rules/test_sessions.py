@@ -3,12 +3,13 @@
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from alma_restore.archive.records import ExecutionBlock
 from alma_restore.errors import Inconsistent
 from alma_restore.rules.sessions import Session, number_sessions, reconcile
 from alma_restore.uid import Uid
-from hypothesis import given
-from hypothesis import strategies as st
 
 NOON = datetime(2018, 9, 21, 12, tzinfo=timezone.utc)
 

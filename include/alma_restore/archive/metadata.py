@@ -137,9 +137,7 @@ class Metadata:
             after: the last uid seen by a sweep that stopped; it goes on behind that.
         """
         with self.queries() as queries:
-            uids = sorted(
-                uid for uid, *_ in by_uid(queries.rows("mous_with_products")) if after is None or uid > after
-            )
+            uids = sorted(uid for uid, *_ in by_uid(queries.rows("mous_with_products")) if after is None or uid > after)
             yield from _in_batches(queries, uids)
 
     @contextmanager
