@@ -82,7 +82,7 @@ def test_a_failed_restore_is_run_again_in_an_empty_folder(
 ) -> None:
     fail = {
         "exit code": "exit 1",
-        "errorexit file": "touch errorexit-1.txt ../products/errorexit-1.txt",
+        "errorexit file": "cd ../products; touch ../working/errorexit-1.txt errorexit-1.txt u.hifa_restore_aat_ppi.weblog.tgz",
         "no MeasurementSet": f"rm -r {EB}.ms",
         "killed": "kill -9 $PPID",
     }[why]
@@ -96,6 +96,7 @@ def test_a_failed_restore_is_run_again_in_an_empty_folder(
     assert (runs(workspace), Path(second.folder).name) == (2, "attempt-2")
     assert [path.name for path in workspace.working.iterdir()] == [f"{EB}.ms"]
     assert not list(workspace.root.rglob("errorexit-*"))
+    assert not list(workspace.products.glob("*.weblog.tgz")), "the weblog of a failure would be delivered"
     assert job.start_or_attach(launcher, installation, workspace, casa) == second
 
 

@@ -14,8 +14,12 @@ from alma_restore.casa.installations import Installation
 from alma_restore.casa.launchers.base import Handle, Job, JobState, Launcher
 from alma_restore.casa.watching import Progress, Watch
 from alma_restore.errors import RestoreError
+from alma_restore.ppr.build import PROCEDURE
 from alma_restore.settings import CasaSettings
 from alma_restore.workspace import Workspace
+
+_LEFT_IN_PRODUCTS = ("errorexit-*.txt", f"*.{PROCEDURE}.weblog.tgz")
+"""What the pipeline puts beside the delivered products when it fails."""
 
 
 def for_restore(installation: Installation, workspace: Workspace, casa: CasaSettings, attempt: int) -> Job:
@@ -140,7 +144,8 @@ def _is_wanted(launcher: Launcher, attempt: Attempt, workspace: Workspace) -> bo
 
 
 def _clear(workspace: Workspace) -> None:
-    """Take away what an earlier attempt left: its MeasurementSets, and its signs of failure."""
+    """Take away what an earlier attempt left: its MeasurementSets, its signs of failure and its weblog."""
     workspace.empty_working()
-    for sign in workspace.products.glob("errorexit-*.txt"):
-        sign.unlink()
+    for left in _LEFT_IN_PRODUCTS:
+        for file in workspace.products.glob(left):
+            file.unlink()
