@@ -87,10 +87,9 @@ class Consumer:
         """One message: store its request, put it aside, or leave it to others; then acknowledge it."""
         try:
             if is_ours(body):
-                record = self._catalogue.open_request(parse_start_workflow(body, properties.app_id or "archive.events"))
-                log.info(
-                    "%s asks for %s: request %s.", record.correlation_id, record.mous_uid or record.eb_uid, record.id
-                )
+                asked = parse_start_workflow(body, properties.app_id or self._names.exchange)
+                record = self._catalogue.open_request(asked)
+                log.info("%s is asked for: request %s.", asked.mous_uid or asked.eb_uid, record.id)
         except Refused as refusal:
             log.warning("A message cannot be read: %s", refusal)
             self._put_aside(opened, method, properties, body, refusal)
