@@ -79,17 +79,21 @@ def delivered() -> int:
     return sum(state.startswith("delivered") for state in states().values())
 
 
-def check_log_in() -> None:
+def log_in() -> httpx.Client:
     """Nobody sees anything without logging in; the first user does."""
     assert httpx.get(f"{AIRFLOW}/api/v2/dags").status_code == 401
     assert httpx.get(f"{AIRFLOW}/mous/").status_code == 401
     admin = {"username": "admin", "password": (CONTEXT / "secrets/admin_password").read_text()}
     token = httpx.post(f"{AIRFLOW}/auth/token", json=admin).json()["access_token"]
-    dags = httpx.get(f"{AIRFLOW}/api/v2/dags", headers={"Authorization": f"Bearer {token}"}).json()["dags"]
-    assert "restore_mous" in {dag["dag_id"] for dag in dags}, dags
-    page = httpx.get(f"{AIRFLOW}/mous/", headers={"Authorization": f"Bearer {token}"})
-    assert page.status_code == 200, page.text
     say("log-in is asked for, and works")
+    return httpx.Client(base_url=AIRFLOW, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+
+def check_pages(client: httpx.Client) -> None:
+    """Airflow shows its DAGs, and our page the restored MOUSs."""
+    assert "restore_mous" in {dag["dag_id"] for dag in client.get("/api/v2/dags").json()["dags"]}
+    page = client.get("/mous/")
+    assert page.status_code == 200, page.text
 
 
 def check_secrets_stay_secret() -> None:
@@ -116,7 +120,7 @@ def main() -> None:
         wait(f"{service} is healthy", lambda service=service: health(service) == "healthy")
     for service in ("worker-default", "worker-archive", "worker-casa", "demo-ngas", "demo-mail", "demo-sftp"):
         wait(f"{service} is healthy", lambda service=service: health(service) == "healthy")
-    check_log_in()
+    client = log_in()
     check_secrets_stay_secret()
     wait("CASA runs", lambda: any("run_casa" in state for state in states().values()), 900)
     kill("worker-casa")
@@ -132,6 +136,7 @@ def main() -> None:
         )
     wait("everything is delivered", lambda: delivered() == RESTORABLE, 1200)
     check_deliveries()
+    check_pages(client)
 
 
 if __name__ == "__main__":
