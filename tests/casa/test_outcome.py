@@ -122,9 +122,20 @@ FAILURES: dict[str, tuple[Ended, type[RestoreError], str]] = {
     ),
     "errorexit file and nothing else": (Ended(0, errorexit=("products",)), CasaFailed, "products/errorexit-2026"),
     "wrong RelativePath": (
-        Ended(1, "FileNotFoundError: [Errno 2] No such file or directory: '/s/x/working'\n", restored=()),
-        CasaFailed,
-        "exit code 1 and gives no reason",
+        Ended(
+            1,
+            f"ERROR: Error processing {FIRST}\nOSError: Input data set '/s/x/rawdata/{FIRST}' not found\n"
+            "FileNotFoundError: [Errno 2] No such file or directory: '/s/x/working/errorexit-20260101T000000.txt'\n",
+            restored=(),
+        ),
+        Misconfigured,
+        "RelativePath is wrong: the pipeline finds no /s/x/working",
+    ),
+    "a reason that nobody knows": (Ended(1, TRACEBACK), CasaFailed, "exit code 1 and gives no reason"),
+    "a pipeline without all it needs": (
+        Ended(1, TRACEBACK + "ModuleNotFoundError: No module named 'ps_mem'\n", restored=()),
+        Misconfigured,
+        "Python module ps_mem is not installed",
     ),
     "damaged ExecBlock.xml": (
         Ended(139, casa_log="\tINFO\timportasdm::::casa\t##### Begin Task: importasdm         #####\n", restored=()),

@@ -93,6 +93,18 @@ PIPELINE_SIGNS = (
         _FETCH_AGAIN,
     ),
     _sign(
+        r"No such file or directory: '(.*/working)/errorexit-",
+        Misconfigured,
+        "The PPR's RelativePath is wrong: the pipeline finds no {0}.",
+        _OUR_FAULT,
+    ),
+    _sign(
+        r"ModuleNotFoundError: No module named '([\w.]+)'",
+        Misconfigured,
+        "This CASA cannot run the pipeline: the Python module {0} is not installed.",
+        "Install it for this CASA, or choose another one (docs/casa.md).",
+    ),
+    _sign(
         r"Error processing (uid___A\w+?)(?:\.ms)?\b",
         Corrupt,
         "The pipeline left out {0}: its raw data are absent or damaged.",
