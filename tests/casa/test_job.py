@@ -17,6 +17,7 @@ from alma_restore.casa.installations import Installation
 from alma_restore.casa.launchers.base import Handle
 from alma_restore.casa.launchers.local import LocalLauncher
 from alma_restore.errors import CasaFailed
+from alma_restore.ppr import build
 from alma_restore.settings import CasaSettings
 from alma_restore.workspace import Workspace
 
@@ -76,13 +77,14 @@ def test_a_running_restore_is_found_again(
     assert runs(workspace) == 1
 
 
-@pytest.mark.parametrize("why", ["exit code", "errorexit file", "no MeasurementSet", "killed"])
+@pytest.mark.parametrize("why", ["exit code", "errorexit file", "errorexit file and weblog", "no MeasurementSet", "killed"])
 def test_a_failed_restore_is_run_again_in_an_empty_folder(
     why: str, launcher: LocalLauncher, workspace: Workspace, casa: CasaSettings, fake_installation: Fake
 ) -> None:
     fail = {
         "exit code": "exit 1",
-        "errorexit file": "cd ../products; touch ../working/errorexit-1.txt errorexit-1.txt u.hifa_restore_aat_ppi.weblog.tgz",
+        "errorexit file": "touch errorexit-1.txt ../products/errorexit-1.txt",
+        "errorexit file and weblog": f"touch errorexit-1.txt ../products/u.{build.PROCEDURE}.weblog.tgz",
         "no MeasurementSet": f"rm -r {EB}.ms",
         "killed": "kill -9 $PPID",
     }[why]
