@@ -121,6 +121,8 @@ def close_request() -> str:
     house = open_house()
     run = get_current_context()["dag_run"]
     record = house.catalogue.by_run_id(run.run_id)
+    if record and record.attempt > 1 + (run.clear_number or 0):  # cleared meanwhile: the request is not ours to end
+        return record.state
     # While its tasks fail, a run is still running; it is failed already when somebody has marked it so.
     cancelled = run.state == "failed"
     return closing.close(house, record.id, cancelled).state if record else "unknown"
