@@ -77,7 +77,9 @@ def test_a_running_restore_is_found_again(
     assert runs(workspace) == 1
 
 
-@pytest.mark.parametrize("why", ["exit code", "errorexit file", "errorexit file and weblog", "no MeasurementSet", "killed"])
+@pytest.mark.parametrize(
+    "why", ["exit code", "errorexit file", "errorexit file and weblog", "no MeasurementSet", "killed"]
+)
 def test_a_failed_restore_is_run_again_in_an_empty_folder(
     why: str, launcher: LocalLauncher, workspace: Workspace, casa: CasaSettings, fake_installation: Fake
 ) -> None:
