@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 
-def size(size_bytes: float) -> str:
+def size(size_bytes: int) -> str:
     """A number of bytes in decimal units, as disks are sold: `1.38 GB`."""
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size_bytes >= scale:
             return f"{size_bytes / scale:.3g} {unit}"
-    return f"{size_bytes / 1e3:.3g} kB"
+    return f"{size_bytes} B"
 
 
 def duration(seconds: float) -> str:

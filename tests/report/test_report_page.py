@@ -118,7 +118,7 @@ def test_every_file_is_named_with_its_size_and_checksum(page: Any, verified: Ver
 
 
 def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 1e3:.3g} kB"
+    return f"{size_bytes / 1e3:.3g} kB" if size_bytes >= 1_000 else f"{size_bytes} B"
 
 
 def test_listobs_is_there_without_folders_of_this_machine(page: Any, verified: Verified) -> None:
