@@ -229,7 +229,7 @@ def _dots(axes: Axes, x: numpy.ndarray, y: numpy.ndarray, colour: str, size: flo
     outline = Outline(ends, codes)
     outline.should_simplify = False
     dots = PathPatch(outline, edgecolor=colour, fill=False, linewidth=size, alpha=0.6, capstyle="round")
-    axes.add_patch(dots)
+    axes.add_artist(dots)  # add_patch would look at every dot for the limits, in Python
     axes.update_datalim(ends)
 
 
