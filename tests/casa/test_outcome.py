@@ -86,6 +86,28 @@ FAILURES: dict[str, tuple[Ended, type[RestoreError], str]] = {
         Corrupt,
         "bcal.tbl is missing or incomplete",
     ),
+    "a caltable damaged": (
+        failed(
+            "SEVERE\tpipeline.infrastructure.callibrary::open::uid___A002_X1_X2.ms.bcal.tbl\tException Reported: "
+            "RegularFileIO: error in open or create of file /s/working/uid___A002_X1_X2.ms.bcal.tbl/table.f0i: "
+            "No such file or directory"
+        ),
+        Corrupt,
+        "calibration table uid___A002_X1_X2.ms.bcal.tbl is missing",
+    ),
+    "a binary of the raw data truncated": (
+        failed(
+            "SEVERE\tagentflagger::\tException Reported: Table conformance error (#rows mismatch)\n"
+            f"SEVERE\trestoredata\tApplication of final flags failed for {SECOND}.ms"
+        ),
+        Corrupt,
+        "other rows than its archived flags: its raw data",
+    ),
+    "archived flags incomplete": (
+        failed(f"SEVERE\trestoredata\tApplication of final flags failed for {SECOND}.ms"),
+        Corrupt,
+        f"flags of {SECOND}.ms cannot be restored",
+    ),
     "session not in manifest": (failed("KeyError: 'default'"), Inconsistent, "session of the PPR"),
     "execution block not in manifest": (failed(f"KeyError: '{SECOND}.ms'"), Inconsistent, f"{SECOND} is not in the"),
     "no manifest": (
@@ -95,9 +117,9 @@ FAILURES: dict[str, tuple[Ended, type[RestoreError], str]] = {
     ),
     "unknown command": (failed(UNHANDLED.replace("hifa_restoredata", "hifa_foo")), CasaFailed, "task hifa_foo failed"),
     "unknown parameter": (
-        failed(UNHANDLED + "TypeError: hifa_restoredata() got an unexpected keyword argument 'speed'"),
+        failed(UNHANDLED + "TypeError: got an unexpected keyword argument 'speed'"),
         Misconfigured,
-        "hifa_restoredata does not take the parameters",
+        "does not know the PPR's parameter speed",
     ),
     "one ASDM absent, exit code 0": (
         Ended(0, f"ERROR: Error processing {SECOND}\n", restored=(FIRST,)),

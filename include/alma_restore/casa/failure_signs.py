@@ -81,10 +81,16 @@ PIPELINE_SIGNS = (
         _FETCH_AGAIN,
     ),
     _sign(
-        r"([\w.:/-]+\.tbl)\b.*(?:does not exist|not found|No such file)",
+        r"([\w.-]+\.tbl)\b.*(?:does not exist|not found|No such file)",
         Corrupt,
         "The calibration table {0} is missing or incomplete.",
         _FETCH_AGAIN,
+    ),
+    _sign(
+        r"Table conformance error \(#rows mismatch\)",
+        Corrupt,
+        "An execution block has other rows than its archived flags: its raw data are damaged.",
+        "The log names it: 'flags failed for'. Fetch its raw data again.",
     ),
     _sign(
         r"(?:Restore of flag version|Application of final flags) failed for (\S+)",
@@ -112,9 +118,9 @@ PIPELINE_SIGNS = (
         decisive=True,
     ),
     _sign(
-        r"(\w+)\(\) got an unexpected keyword argument '\w+'",
+        r"TypeError: .*got an unexpected keyword argument '(\w+)'",
         Misconfigured,
-        "This pipeline's {0} does not take the parameters of the PPR.",
+        "This pipeline does not know the PPR's parameter {0}.",
         "Choose another CASA version, or restore without these options.",
     ),
     _sign(
