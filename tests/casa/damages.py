@@ -82,7 +82,7 @@ DAMAGES: dict[str, Damage] = {
         manifests(w), f'"{SECOND.sanitised}.ms"', '"uid___A002_X1_X1.ms"'
     ),
     "renormalised": lambda w: replace_in(manifests(w), "<finalflags", '<hifa_renorm apply="True"/><finalflags'),
-    "unknown command": lambda w: replace_in(w.ppr, "hifa_restoredata", "hsd_restoredata"),
+    "unknown command": lambda w: replace_in(w.ppr, "hifa_restoredata", "hifa_unheard_of"),
     "unknown parameter": lambda w: replace_in(
         w.ppr,
         "<ParameterSet/>",
@@ -91,6 +91,7 @@ DAMAGES: dict[str, Damage] = {
     "unknown intent": lambda w: replace_in(the(w, f"{IN_SECOND}calapply.txt"), "'TARGET'", "'MOON'"),
     "no execution block": lambda w: replace_in(w.ppr, "AsdmIdentifier", "Nothing"),
     "no command": lambda w: replace_in(w.ppr, "ProcessingCommand", "Nothing"),
+    "PPR not well-formed": lambda w: truncate(w.ppr),
     "wrong RelativePath": lambda w: replace_in(w.ppr, "<RelativePath>.<", "<RelativePath>elsewhere<"),
     "one ASDM absent": lambda w: raw(w).rename(w.root / "gone"),
     "BDF missing": lambda w: remove(binary(w)),

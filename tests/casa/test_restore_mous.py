@@ -109,6 +109,7 @@ TOLD: dict[str, tuple[type[RestoreError], str]] = {
     "unknown intent": (Refused, "no intent MOON"),
     "no execution block": (CasaFailed, "lists no execution block"),
     "no command": (CasaFailed, "lists no command"),
+    "PPR not well-formed": (CasaFailed, "PPR.xml cannot be read"),
     "wrong RelativePath": (Misconfigured, "RelativePath"),
     "one ASDM absent": (Corrupt, f"{SECOND.sanitised} are not in rawdata"),
     "BDF missing": (Corrupt, f"{SECOND.sanitised} are damaged: scan 2 gave 0 of"),
