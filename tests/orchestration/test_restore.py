@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from alma_restore import settings
+from alma_restore.catalogue.store import Catalogue
 from alma_restore.demo.archive import DEMO_MOUSS
+from alma_restore.request import RestoreRequest
 from far_end import SSHD, far_end
 
 ONE_EB = "uid://A001/X1284/X266"
@@ -162,8 +164,25 @@ def test_too_little_disk_is_told_before_anything_is_fetched(restore, home, monke
     settings.settings.cache_clear()
     request, mails = restore(mous_uid=ONE_EB)
     assert (request.state, len(mails)) == ("failed", 1)
-    assert "free" in request.reason
+    assert "of disk" in request.reason
     assert not list((home / "spool").glob("*/rawdata/*"))
+
+
+def test_a_disk_full_of_promises_pauses_a_restore_until_another_has_ended(restore, home, catalogue, monkeypatch):
+    other = catalogue.open_request(RestoreRequest(mous_uid=MAIN))
+    spool = settings.settings().spool_root
+    catalogue.reserve(other.id, spool, 10**17, free_bytes=lambda: 10**18)
+    waited = []
+
+    def end_the_other(_, request_id, text):
+        if "tried again" in text and not waited:
+            waited.append(text)
+            catalogue.release(other.id)
+
+    monkeypatch.setattr(Catalogue, "note", end_the_other)
+    request, _ = restore(mous_uid=ONE_EB)
+    assert request.state == "delivered"
+    assert "promised to 1 other" in waited[0]
 
 
 def test_a_dead_mail_server_fails_nothing(restore, home, catalogue, mails, monkeypatch):

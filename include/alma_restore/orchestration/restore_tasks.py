@@ -15,6 +15,9 @@ from alma_restore.uid import Uid
 
 MAX_RUNS = 8
 
+DISK_LOOKS = 288
+"""A full disk pauses new restores: it is looked at every five minutes for a day."""
+
 RETRIES = 3
 RETRY_DELAY = timedelta(seconds=30)
 BACKOFF = 2.0
@@ -35,7 +38,7 @@ def open_request() -> dict[str, Any]:
     return {"request_id": opened.request_id, "mous_uid": opened.mous_uid, "eb_uids": list(opened.eb_uids)}
 
 
-@task(retries=RETRIES, retry_delay=RETRY_DELAY, retry_exponential_backoff=BACKOFF)
+@task(retries=DISK_LOOKS, retry_delay=timedelta(minutes=5))
 def prepare_workspace(request: dict[str, Any]) -> list[str]:
     """Make the workspace and reserve its disk; the execution blocks to fetch."""
     from alma_restore.restore import opening

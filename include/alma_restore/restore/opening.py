@@ -12,11 +12,12 @@ from alma_restore.archive.records import Calibration, ExecutionBlock
 from alma_restore.casa import installations
 from alma_restore.catalogue.records import RequestRecord
 from alma_restore.delivery import destination
-from alma_restore.errors import Refused
+from alma_restore.errors import Misconfigured, Refused
 from alma_restore.request import RestoreRequest, readable_email
 from alma_restore.restore.house import House, mous_of
 from alma_restore.rules import disk, eligibility
 from alma_restore.uid import Uid
+from alma_restore.units import size
 from alma_restore.workspace import Workspace, folder_name
 
 PRODUCT_CLASSES = ("calibration", "script")
@@ -66,20 +67,23 @@ def prepare(house: House, request_id: str) -> Workspace:
     """Make the workspace, with its metadata.json, and reserve the disk that the whole request will need.
 
     Raises:
-        NotAvailable: too little disk is free now.
-        Misconfigured: the spool cannot be written.
+        NotAvailable: too little disk is free now; when others have finished there will be more.
+        Misconfigured: the spool's disk is too small for this restore, or cannot be written.
     """
     record = house.catalogue.get(request_id)
     calibration = house.archive.metadata.calibration(mous_of(record))
     spool = house.settings.spool_root
     workspace = Workspace(spool / folder_name(calibration.passed[0].uid, record.created_at))
     spool.mkdir(parents=True, exist_ok=True)
+    needed, spare = _bytes_needed(house, calibration), house.settings.disk.spare_bytes
+    total = shutil.disk_usage(spool).total
+    if needed + spare > total:
+        raise Misconfigured(
+            f"This restore needs {size(needed)} of disk, {size(spare)} are kept free; {spool} has {size(total)} in all.",
+            remedy="Give the spool a larger disk (ALMA_RESTORE_SPOOL), or look at the settings of `disk`.",
+        )
     house.catalogue.reserve(
-        request_id,
-        spool,
-        _bytes_needed(house, calibration),
-        free_bytes=lambda: shutil.disk_usage(spool).free,
-        spare_bytes=house.settings.disk.spare_bytes,
+        request_id, spool, needed, free_bytes=lambda: shutil.disk_usage(spool).free, spare_bytes=spare
     )
     workspace.create(_metadata(house, record, calibration))
     house.catalogue.set_workspace(request_id, str(workspace.root))
