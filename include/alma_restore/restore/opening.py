@@ -79,7 +79,7 @@ def prepare(house: House, request_id: str) -> Workspace:
     total = shutil.disk_usage(spool).total
     if needed + spare > total:
         raise Misconfigured(
-            f"This restore needs {size(needed)} of disk, {size(spare)} are kept free; {spool} has {size(total)} in all.",
+            f"This restore needs {size(needed)} of disk, {size(spare)} stay free; {spool} has {size(total)} in all.",
             remedy="Give the spool a larger disk (ALMA_RESTORE_SPOOL), or look at the settings of `disk`.",
         )
     house.catalogue.reserve(
