@@ -4,5 +4,5 @@ set -euo pipefail
 context=$1
 for target in airflow casa demo; do
     DOCKER_BUILDKIT=0 docker build --network host -f "$context/docker/Dockerfile" --target "$target" \
-        --build-arg "PIP_INDEX_URL=${PIP_INDEX_URL:-https://pypi.org/simple}" -t "alma-restore/$target:local" "$context"
+        --build-arg "PIP_INDEX_URL=${PIP_INDEX_URL:-}" -t "alma-restore/$target:local" "$context"
 done
