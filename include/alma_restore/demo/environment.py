@@ -81,6 +81,7 @@ def environment(here: DemoPlace, ports: DemoPorts, archive: Path, repository: Pa
         ),
         "ALMA_EMBEDDED_ARCHIVE": str(archive),
         "ALMA_RESTORE_HOME": str(here.run),
+        "ALMA_RESTORE_AIRFLOW_URL": f"http://127.0.0.1:{ports.airflow}",
         "ALMA_RESTORE_CASA_PYTHON": str(here.casa_python),
         "ALMA_RESTORE_EXPORTER__COMMAND": json.dumps(exporter),
         "ALMA_RESTORE_DISK__SPARE_BYTES": str(200 * 1024**2),
