@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from alma_restore.casa import installations
 from alma_restore.casa.installation import CASA_SIDE, Installation
 from alma_restore.errors import Misconfigured, Refused
