@@ -67,3 +67,8 @@ def demo_archive(restore_home: Path, casa_python: Path, casa_environment: dict[s
     archive = restore_home / "test-archive"
     make_archive(archive, casa_python, casa_environment, cores=2, now=datetime.now(timezone.utc), progress=print)
     return archive
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The browser's tests come last: Playwright keeps an event loop running in this thread until the session ends."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
