@@ -63,6 +63,7 @@ def _demonstrate(here: DemoPlace, other_archive: Path | None, serve: bool) -> re
     ports = demo.new_ports(here)
     archive = other_archive or here.archive
     variables = demo.environment(here, ports, archive)
+    variables["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] = "True"  # until the archive is there
     airflow = demo.small_airflow(here, ports, variables)
     catalogue_url = f"sqlite:///{here.run / 'catalogue.db'}"
     with MailCatcher(here.run / "mails", ports.smtp) as mails, _interruptible(), ThreadPoolExecutor(1) as pool:
