@@ -30,7 +30,7 @@ BLOCKS = 4
 SIZES = BlockSizes(antennas=20, windows=2, channels=128, scale=5)
 
 BARE_CALLS = """
-import shutil, sys, time
+import ast, sys, time
 from pathlib import Path
 import tar_products
 from lean_casatasks import casatasks
@@ -43,7 +43,8 @@ for line in Path(sys.argv[1]).read_text().splitlines():
         vis = line.partition("vis='")[2].partition("'")[0]
         tar_products.unpack(Path("../products", vis + ".flagversions.tgz"), Path())
     if not line.startswith("#"):
-        eval(line, tasks)
+        call = ast.parse(line.strip(), mode="eval").body
+        tasks[call.func.id](**{each.arg: ast.literal_eval(each.value) for each in call.keywords})
 print("SECONDS", time.monotonic() - started)
 """
 
