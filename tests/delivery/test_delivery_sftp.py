@@ -6,7 +6,6 @@ import subprocess
 from pathlib import PurePosixPath
 
 import pytest
-from far_end import SSHD, FrailLink, far_end
 from restored_mous import EBS, MOUS, tree
 
 from alma_restore.delivery import sftp
@@ -14,6 +13,7 @@ from alma_restore.delivery.contents import gather
 from alma_restore.delivery.destination import SftpDestination
 from alma_restore.delivery.sftp import deliver
 from alma_restore.errors import DeliveryFailed, Misconfigured
+from far_end import SSHD, FrailLink, far_end
 
 NAME = "uid___A001_X12d1_X23e__f1a4dd4a"
 MS = f"{EBS[0].sanitised}.ms"
