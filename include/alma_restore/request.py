@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from alma_restore.errors import Refused
+from alma_restore.split import SplitOptions
 from alma_restore.uid import Uid
 
 Origin = Literal["detection", "backfill", "hand", "page", "command", "event"]
@@ -28,7 +29,9 @@ _NOT_IN_A_RUN_ID = re.compile(r"[^A-Za-z0-9_.~:+-]")
 
 _EMAIL: TypeAdapter[str] = TypeAdapter(EmailStr)
 
-REQUEST_FIELDS_HELP = "mous_uid or eb_uid, casa_version, email, destination"
+REQUEST_FIELDS_HELP = "mous_uid or eb_uid, casa_version, email, destination, split, tar"
+
+_NOT_OPTIONS = {"mous_uid", "eb_uid", "email", "correlation_id", "requested_by", "origin"}
 
 
 def run_id_of(correlation_id: str) -> str:
@@ -48,6 +51,8 @@ class RestoreRequest(BaseModel):
         casa_version: `6.6.1-17` or the name of an installation; empty: the version policy decides.
         email: who is told how it ended; empty: nobody.
         destination: where the calibrated data go, a folder or a URL; empty: the default delivery root.
+        split: what to split off and average; None: the whole MeasurementSets are wanted, nothing is split off.
+        tar: deliver each MeasurementSet as one tar file instead of a folder.
         correlation_id: the asker's own key; two requests under one key are the same request.
         requested_by: who asked, as the door they came through knows them.
         origin: which door they came through.
@@ -62,6 +67,8 @@ class RestoreRequest(BaseModel):
     email: EmailStr | None = None
     destination: str = Field(default="", max_length=1000)
     delivery_format: Literal["CMS"] = "CMS"
+    split: SplitOptions | None = None
+    tar: bool = False
     correlation_id: str = Field(default_factory=lambda: str(uuid.uuid4()), min_length=1, max_length=200)
     requested_by: str = Field(default="", max_length=200)
     origin: Origin = "hand"
@@ -71,6 +78,16 @@ class RestoreRequest(BaseModel):
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _nothing_is_no_split(cls, value: object) -> object:
+        """A form left empty asks for no split."""
+        if value in ({}, ""):
+            return None
+        if value is not None and not isinstance(value, (Mapping, SplitOptions)):
+            raise ValueError('give an object, such as {"intent": "TARGET", "chanbin": 2}')
+        return value
 
     @field_validator("casa_version", "destination", "requested_by", mode="before")
     @classmethod
@@ -95,9 +112,17 @@ class RestoreRequest(BaseModel):
         """The Airflow run that carries this request out."""
         return run_id_of(self.correlation_id)
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What makes the result another one: everything but who asked, through which door, and who is told.
+
+        Two requests for one MOUS with the same options ask for the same thing.
+        """
+        return self.model_dump(mode="json", exclude=_NOT_OPTIONS)
+
     def as_conf(self) -> dict[str, Any]:
         """The request as the conf of a `restore_mous` run: what was not asked for is left out."""
-        return {name: value for name, value in self.model_dump(mode="json").items() if value not in ("", None)}
+        return {name: value for name, value in self.model_dump(mode="json").items() if value not in ("", None, False)}
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> RestoreRequest:

@@ -14,11 +14,12 @@ from alma_restore.casa.installations import Installation
 from alma_restore.casa.launchers.local import LocalLauncher
 from alma_restore.demo.archive import DEMO_MOUSS, DemoMous
 from alma_restore.ppr import build
-from alma_restore.ppr.commands import SplitOptions, restore_and_split
+from alma_restore.ppr.commands import restore_and_split
 from alma_restore.products import staging
 from alma_restore.rules.sched_block import choose
 from alma_restore.rules.sessions import number_sessions
 from alma_restore.settings import CasaSettings
+from alma_restore.split import SplitOptions
 from alma_restore.workspace import Workspace
 
 MOUS = DEMO_MOUSS[0].uid

@@ -12,8 +12,8 @@ from small_mous import EBS, MOUS, SECOND, THIRD, make_workspace, restore
 
 from alma_restore.casa.installations import Installation
 from alma_restore.errors import CasaFailed, Corrupt, Inconsistent, Misconfigured, Refused, RestoreError
-from alma_restore.ppr.commands import SplitOptions
 from alma_restore.settings import CasaSettings
+from alma_restore.split import SplitOptions
 from alma_restore.workspace import Workspace
 
 

@@ -16,8 +16,9 @@ from alma_restore.archive.records import ProjectStructure, SchedBlock
 from alma_restore.errors import Corrupt, Inconsistent
 from alma_restore.ppr import read, schema
 from alma_restore.ppr.build import PprInput, build, for_one_eb
-from alma_restore.ppr.commands import BASIC_RESTORE, ProcessingCommand, SplitOptions, restore_and_split
+from alma_restore.ppr.commands import BASIC_RESTORE, ProcessingCommand, restore_and_split
 from alma_restore.rules.sessions import Session
+from alma_restore.split import SplitOptions
 from alma_restore.uid import Uid
 
 FIRST, SECOND, THIRD = (Uid(f"uid://A002/X{each}") for each in ("d248b5/Xa7a", "d248b5/Xcc1", "d2f4c0/X1f3"))
@@ -69,31 +70,6 @@ def test_a_split_adds_the_commands_of_the_pipeline_s_own_recipe():
 def test_what_a_split_leaves_open_is_the_pipeline_s_to_decide():
     _, split, _ = restore_and_split(SplitOptions())
     assert split.parameters == {"intent": "TARGET", "chanbin": "1", "timebin": "0s"}
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"intent": "target"},
-        {"intent": ""},
-        {"intent": "TARGET, PHASE"},
-        {"spw": "17:0~30"},
-        {"spw": "x"},
-        {"chanbin": 0},
-        {"timebin": "0.5s"},  # compared as text by the pipeline, and not averaged
-        {"timebin": "30"},
-        {"timebin": "-1s"},
-        {"field": "0"},  # the pipeline makes a number of it, which CASA refuses
-        {"field": "1e5"},
-        {"field": "True"},
-        {"field": "['a']"},
-        {"field": "a\nb"},
-        {"datacolumn": "data"},
-    ],
-)
-def test_a_split_that_the_pipeline_would_misread_is_refused(options):
-    with pytest.raises(ValueError, match=next(iter(options))):
-        SplitOptions(**options)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from alma_restore.errors import Refused
 from alma_restore.request import RestoreRequest, run_id_of
+from alma_restore.split import SplitOptions
 
 MOUS = "uid://A001/X12d1/X23e"
 
@@ -40,6 +41,10 @@ def test_two_requests_are_two_unless_the_asker_gives_one_key():
         ({"mous_uid": MOUS, "destination": "/data\n/etc"}, "destination"),
         ({"mous_uid": MOUS, "casa_version": "x" * 1000}, "casa_version"),
         ({"mous_uid": 7}, "mous_uid '7'"),
+        ({"mous_uid": MOUS, "tar": "perhaps"}, "tar 'perhaps'"),
+        ({"mous_uid": MOUS, "split": "17,19"}, "split '17,19': give an object, such as"),
+        ({"mous_uid": MOUS, "split": {"datacolumn": "data"}}, "Unknown field 'split.datacolumn'"),
+        ({"mous_uid": MOUS, "split": {"chanbin": 0}}, "split.chanbin '0'"),
     ],
 )
 def test_a_mistake_is_named_with_what_to_do(fields, named):
@@ -73,3 +78,42 @@ def test_the_conf_of_a_run_says_what_was_asked_and_nothing_else():
         "origin": "command",
     }
     assert RestoreRequest.parse(request.as_conf()) == request
+
+
+def test_a_request_made_before_there_were_splits_can_still_be_read():
+    stored = RestoreRequest(mous_uid=MOUS).model_dump(mode="json", exclude={"split", "tar"})
+    request = RestoreRequest.parse(stored)
+    assert (request.split, request.tar) == (None, False)
+
+
+def test_a_split_is_asked_for_in_the_words_of_the_pipeline():
+    fields = {"split": {"intent": "TARGET", "spw": "17,19", "chanbin": 2, "timebin": "30s"}, "tar": True}
+    request = RestoreRequest.parse({"mous_uid": MOUS, **fields})
+    assert request.split == SplitOptions(spw="17,19", chanbin=2, timebin="30s")
+    assert request.as_conf()["tar"] is True
+    assert RestoreRequest.parse(request.as_conf()) == request
+
+
+@pytest.mark.parametrize("nothing", [None, {}, ""])
+def test_a_form_whose_split_was_left_empty_asks_for_none(nothing):
+    assert RestoreRequest.parse({"mous_uid": MOUS, "split": nothing}).split is None
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ({"email": "a@example.org", "origin": "event", "requested_by": "somebody"}, True),
+        ({"split": {"spw": "17, 19", "chanbin": "2"}}, True),
+        ({"split": {"spw": "17,19"}}, False),
+        ({"split": None}, False),
+        ({"split": {"spw": "17,19", "chanbin": 2, "keep_full": True}}, False),
+        ({"tar": True}, False),
+        ({"destination": "/data"}, False),
+        ({"casa_version": "6.6.1"}, False),
+        ({"fingerprint": "a" * 64}, False),
+    ],
+)
+def test_requests_ask_for_the_same_thing_when_the_result_is_the_same(other, same):
+    fields = {"mous_uid": MOUS, "split": {"spw": "17,19", "chanbin": 2}}
+    first, second = RestoreRequest.parse(fields), RestoreRequest.parse({**fields, **other})
+    assert (first.options == second.options) is same

@@ -15,8 +15,6 @@ from alma_restore.request import RestoreRequest
 from alma_restore.restore.house import House
 from alma_restore.web.airflow_runs import AirflowRuns
 
-_NOT_OPTIONS = {"mous_uid", "eb_uid", "email", "correlation_id", "requested_by", "origin"}
-
 
 async def ask_for(house: House, runs: AirflowRuns, request: RestoreRequest) -> RequestRecord:
     """Store a request and start its run, or find the one stored under its correlation id.
@@ -46,13 +44,13 @@ async def ask_or_join(house: House, runs: AirflowRuns, request: RestoreRequest) 
 def active_like(house: House, request: RestoreRequest) -> RequestRecord | None:
     """A request under way that gives the asker what they want."""
     active = house.catalogue.find(states=ACTIVE, uid=request.mous_uid, limit=1000).requests
-    return next((each for each in active if _options(each) == _options_of(request)), None)
+    return next((each for each in active if _options(each) == request.options), None)
 
 
 def _correlation_id(house: House, request: RestoreRequest) -> str:
     """The same for two who click at the same moment, another one once that request has ended."""
     ended = house.catalogue.find(states=ENDS, uid=request.mous_uid, limit=1).total
-    asked = json.dumps([request.mous_uid, _options_of(request)], sort_keys=True)
+    asked = json.dumps([request.mous_uid, request.options], sort_keys=True)
     return f"page-{hashlib.sha256(asked.encode()).hexdigest()[:16]}-{ended}"
 
 
@@ -61,9 +59,4 @@ def _options(record: RequestRecord) -> dict[str, Any] | None:
         asked = record.asked
     except Refused:
         return None
-    return _options_of(asked.model_copy(update={"fingerprint": record.fingerprint or asked.fingerprint}))
-
-
-def _options_of(request: RestoreRequest) -> dict[str, Any]:
-    """What makes the result another one: everything but who asked, through which door, and who is told."""
-    return request.model_dump(mode="json", exclude=_NOT_OPTIONS)
+    return asked.model_copy(update={"fingerprint": record.fingerprint or asked.fingerprint}).options

@@ -1,0 +1,78 @@
+"""Splitting: which of the calibrated data somebody wants by themselves, averaged or not."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+INTENTS = ("AMPLITUDE", "BANDPASS", "CHECK", "PHASE", "POLANGLE", "POLARIZATION", "POLLEAKAGE", "TARGET")
+"""The pipeline's words for what calibration is applied to, and what can be split off therefore."""
+
+_SPW = re.compile(r"\d{1,4}(~\d{1,4})?(,\d{1,4}(~\d{1,4})?)*", re.ASCII)
+_SECONDS = re.compile(r"(0|[1-9]\d{0,5}(\.\d{1,6})?)s", re.ASCII)
+
+
+class SplitOptions(BaseModel):
+    """Which of the calibrated data are split off into MeasurementSets of their own, `<eb>_targets.ms`.
+
+    Attributes:
+        intent: the pipeline's words, separated by commas: `TARGET`, `PHASE,BANDPASS`.
+        field: names of fields; empty: every field with that intent.
+        spw: numbers of spectral windows such as `17,19` or `17~23`; empty: every science window with that intent.
+        chanbin: channels averaged into one.
+        timebin: seconds averaged into one integration, such as `30s`; `0s`: none.
+        keep_full: deliver the whole MeasurementSets too, `<eb>.ms`.
+
+    Source: `hif_mstransform` of the pipeline; it takes the CORRECTED column, always.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    intent: str = "TARGET"
+    field: str = Field(default="", max_length=500)
+    spw: str = Field(default="", max_length=500)
+    chanbin: int = Field(default=1, ge=1, le=10_000)
+    timebin: str = "0s"
+    keep_full: bool = False
+
+    @field_validator("intent", "spw", mode="before")
+    @classmethod
+    def _without_spaces(cls, value: Any) -> Any:
+        return value.replace(" ", "") if isinstance(value, str) else value
+
+    @field_validator("intent")
+    @classmethod
+    def _known_intent(cls, value: str) -> str:
+        if not set(value.split(",")) <= set(INTENTS):
+            raise ValueError(f"name one or more of {', '.join(INTENTS)}, with commas between")
+        return value
+
+    @field_validator("field")
+    @classmethod
+    def _stays_text(cls, value: str) -> str:
+        """Refuse a field name that the pipeline would take for something else than a name."""
+        if not re.fullmatch("[ -~]*", value):
+            raise ValueError("holds other characters than those of plain ASCII text")
+        try:
+            float(value)
+        except ValueError:
+            if value[:1] not in ("[", "(", "{") and value.lower() not in ("true", "false"):
+                return value
+        raise ValueError("the pipeline reads this as a value, not as a field's name; name the field")
+
+    @field_validator("spw")
+    @classmethod
+    def _window_numbers(cls, value: str) -> str:
+        if value and not _SPW.fullmatch(value):
+            raise ValueError("give numbers of spectral windows, such as 17,19 or 17~23")
+        return value
+
+    @field_validator("timebin")
+    @classmethod
+    def _seconds(cls, value: str) -> str:
+        """The pipeline compares it as text, so that less than a second would silently not be averaged."""
+        if not _SECONDS.fullmatch(value):
+            raise ValueError("give seconds, 0s for none or at least one, such as 30s")
+        return value
