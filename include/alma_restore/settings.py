@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -137,22 +137,30 @@ class CasaSettings(_Section):
     Attributes:
         installations: TOML file that lists the CASA installations (docs/casa.md).
         launcher: where it runs: `local` or another registered launcher.
-        cores: execution blocks restored side by side.
+        jobs: `mous`: one CASA job restores all execution blocks; `eb`: each has a job of its own (docs/launchers.md).
+        cores: execution blocks restored side by side: by one job or, where each has its own, on one machine.
         time_limit_s: when a run is given up.
         no_progress_s: silence of log and MeasurementSets after which a run counts as stuck.
+        memory_bytes: what one CASA run may take: a local one that takes more is stopped, a cluster is asked for it
+            (Slurm's --mem). None: no limit, the cluster's default.
         niceness: of local CASA processes.
         poll_s: how often a local job is looked at.
+        host_silent_s: how long the host of a local run may show no sign of life to the others with the same spool; then
+            CASA is started anew on one of them.
         patience_s: how long a cluster may be silent, or not know a job, before that job counts as lost.
         slurm: for the launcher `slurm`.
     """
 
     installations: Path | None = None
     launcher: str = "local"
+    jobs: Literal["mous", "eb"] = "mous"
     cores: int = Field(default=2, ge=1)
     time_limit_s: float = 48 * 3600.0
     no_progress_s: float = 2 * 3600.0
+    memory_bytes: int | None = Field(default=None, gt=0)
     niceness: int = Field(default=5, ge=0, le=19)
     poll_s: float = Field(default=1.0, gt=0)
+    host_silent_s: float = Field(default=600.0, gt=0)
     patience_s: float = Field(default=4 * 3600.0, ge=0)
     slurm: SlurmSettings = SlurmSettings()
 
@@ -238,6 +246,16 @@ class QueueSettings(_Section):
     casa: str = "default"
 
 
+class MetricsSettings(_Section):
+    """What Prometheus may read (docs/operations.md).
+
+    Attributes:
+        token_file: the file of the token that it brings to `/mous/metrics`; none: nobody is let in.
+    """
+
+    token_file: Path | None = None
+
+
 class Settings(BaseSettings):
     """Everything that differs between one installation and the next.
 
@@ -251,6 +269,9 @@ class Settings(BaseSettings):
         keep_workspace: `never`, `on_failure` or `always`.
         workspace_keep_days: how long a kept workspace is kept.
         airflow_url: where the command line finds Airflow.
+        restores_at_once: runs of `restore_mous` that are under way at the same time; the others wait in Airflow.
+        production: this installation restores for astronomers. docker-compose.yaml says so; it excludes `load_test`.
+        load_test: take CASA installations that only copy (docs/casa.md): what they deliver is not calibrated.
     """
 
     model_config = SettingsConfigDict(
@@ -263,6 +284,9 @@ class Settings(BaseSettings):
     keep_workspace: str = Field(default="on_failure", pattern="^(never|on_failure|always)$")
     airflow_url: str = "http://127.0.0.1:8080"
     workspace_keep_days: float = Field(default=7.0, ge=0)
+    restores_at_once: int = Field(default=8, ge=1)
+    production: bool = False
+    load_test: bool = False
     detection: DetectionSettings = DetectionSettings()
     sweep: SweepSettings = SweepSettings()
     ngas: NgasSettings = NgasSettings()
@@ -275,6 +299,15 @@ class Settings(BaseSettings):
     ppr: PprSettings = PprSettings()
     events: EventsSettings = EventsSettings()
     queues: QueueSettings = QueueSettings()
+    metrics: MetricsSettings = MetricsSettings()
+
+    @model_validator(mode="after")
+    def _is_no_load_test_in_production(self) -> Settings:
+        if self.production and self.load_test:
+            raise ValueError(
+                "production and load_test exclude each other: a load test delivers data that nobody restored"
+            )
+        return self
 
     @property
     def spool_root(self) -> Path:
@@ -317,7 +350,7 @@ def load(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(": ".join([*filter(None, [".".join(map(str, e["loc"]))]), e["msg"]]) for e in error.errors())
         remedy = f"Mend {profile or 'the environment'}."
         raise Misconfigured(f"The settings cannot be used: {wrong}.", remedy=remedy) from error
 

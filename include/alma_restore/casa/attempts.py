@@ -33,6 +33,14 @@ class Attempt:
     def log(self) -> Path:
         return Path(self.handle.folder) / "log"
 
+    @property
+    def peak_memory_bytes(self) -> int | None:
+        """The most memory that the run took; None: its launcher could not tell."""
+        try:
+            return int(Path(self.handle.folder, "peak_memory_bytes").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
 
 def latest(workspace: Workspace) -> Attempt | None:
     """The attempt that counts, if there has been one."""

@@ -13,6 +13,9 @@ from alma_restore.uid import Uid
 
 R = TypeVar("R")
 
+TRIED_AGAIN = "It will be tried again."
+"""How a note in the history ends that tells of a stage which failed and is repeated."""
+
 _NUMBER_DIGITS = 7
 """Hexadecimal digits of a request's id that make its number."""
 

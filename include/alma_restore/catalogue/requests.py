@@ -83,6 +83,13 @@ class Requests(Store):
         """Store which CASA restores, and the sentence that says why."""
         return self._set(request_id, casa_installation=installation, casa_version=version, casa_policy=policy)
 
+    def set_casa_peak(self, request_id: str, size_bytes: int) -> RequestRecord:
+        """Store how much memory CASA took at its most; of several runs of one request the largest counts."""
+        with self._write() as session:
+            row = locked(session, request_id)
+            row.casa_peak_bytes = max(size_bytes, row.casa_peak_bytes or 0)
+            return _record(row)
+
     def start_stage(self, request_id: str, stage: str, note: str = "") -> RequestRecord:
         """A stage begins; begun again (a retry, a second execution block) it leaves no second line without a note."""
         with self._write() as session:

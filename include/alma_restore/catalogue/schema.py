@@ -86,7 +86,11 @@ class RequestRow(Base):
     """One restore that somebody asked for, and how it fares."""
 
     __tablename__ = "request"
-    __table_args__ = (Index(None, "mous_uid", "fingerprint"), Index(None, "state", "created_at"))
+    __table_args__ = (
+        Index(None, "mous_uid", "fingerprint"),
+        Index(None, "state", "created_at"),
+        Index(None, "state", "error_code"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     run_id: Mapped[str | None] = mapped_column(unique=True)
@@ -112,9 +116,10 @@ class RequestRow(Base):
     casa_installation: Mapped[str] = mapped_column(default="")
     casa_version: Mapped[str] = mapped_column(default="")
     casa_policy: Mapped[str] = mapped_column(default="")
+    casa_peak_bytes: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(index=True)
     updated_at: Mapped[datetime]
-    ended_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None] = mapped_column(index=True)
 
 
 class TransitionRow(Base):
@@ -141,7 +146,7 @@ class DeliveryRow(Base):
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     files: Mapped[int]
     sha256: Mapped[str]
-    delivered_at: Mapped[datetime]
+    delivered_at: Mapped[datetime] = mapped_column(index=True)
     expires_at: Mapped[datetime | None] = mapped_column(index=True)
     keep: Mapped[bool] = mapped_column(default=False)
     warned_at: Mapped[datetime | None]

@@ -13,6 +13,7 @@ from typing import Any
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 
+from alma_restore.catalogue.records import TRIED_AGAIN
 from alma_restore.errors import RestoreError
 from alma_restore.orchestration.open_house import open_house
 from alma_restore.restore.house import House
@@ -35,7 +36,7 @@ def stage(name: str, request_id: str) -> Iterator[House]:
         yield house
     except RestoreError as error:
         if error.retryable and _tries_left():
-            house.catalogue.note(request_id, f"{name}: {error} It will be tried again.")
+            house.catalogue.note(request_id, f"{name}: {error} {TRIED_AGAIN}")
             raise
         house.catalogue.fail(request_id, error, name)
         raise AirflowFailException(str(error)) from error

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alma_restore.archive.records import Calibration
+from alma_restore.catalogue.engine import utc_now
+from alma_restore.catalogue.figures import DETECTION_CURSOR
 from alma_restore.catalogue.records import CalibrationRecord
 from alma_restore.request import Origin
 from alma_restore.restore.house import House
@@ -39,7 +41,12 @@ def detect(house: House, start: datetime, end: datetime, backfill: bool) -> list
         NotAvailable: the archive's database does not answer.
     """
     start = min(start, end - timedelta(days=house.settings.detection.window_days))
-    return record(house, house.archive.metadata.calibrated_between(start, end), "backfill" if backfill else "detection")
+    found = house.archive.metadata.calibrated_between(start, end)
+    if backfill:
+        return record(house, found, "backfill")
+    restores = record(house, found, "detection")
+    house.catalogue.set_cursor(DETECTION_CURSOR, utc_now().isoformat())
+    return restores
 
 
 def record(

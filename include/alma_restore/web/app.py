@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alma_restore.errors import NotAvailable, Refused, RestoreError
-from alma_restore.web import archive_pages, download_routes, event_route, request_pages
+from alma_restore.web import archive_pages, download_routes, event_route, metrics_route, request_pages
 from alma_restore.web.access import VisitorDep
 from alma_restore.web.rendering import STATIC, page, static
 
@@ -41,6 +41,7 @@ def create_app() -> FastAPI:
     app.include_router(request_pages.router)
     app.include_router(download_routes.router)
     app.include_router(event_route.router)
+    app.include_router(metrics_route.router)
     app.include_router(archive_pages.router)  # its `/{mous}` takes what is left
     return app
 

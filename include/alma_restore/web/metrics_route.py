@@ -1,0 +1,60 @@
+"""The metrics, for Prometheus: it logs in with a token of its own, and sees nothing else."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from alma_restore import metrics
+from alma_restore.errors import Misconfigured
+from alma_restore.web.house import HouseDep
+
+router = APIRouter()
+
+_SHORTEST_TOKEN = 16
+_REMEDY = "Mend metrics.token_file in the settings."
+
+
+def scraper(request: Request, house: HouseDep) -> None:
+    """Let in who brings the token.
+
+    Raises:
+        HTTPException: 401.
+        Misconfigured: the file of the token cannot be read, or holds none.
+    """
+    scheme, _, brought = request.headers.get("authorization", "").partition(" ")
+    wanted = _token(house.settings.metrics.token_file)
+    if not wanted or scheme.lower() != "bearer" or not hmac.compare_digest(brought.strip().encode(), wanted):
+        raise HTTPException(401, "Metrics are for those who bring the token of metrics.token_file.")
+
+
+def airflow_parts() -> Mapping[str, bool]:
+    """Which parts of Airflow are alive; one that this installation has never had is left out."""
+    from airflow.api.common.airflow_health import get_airflow_health
+
+    return {part: told["status"] == "healthy" for part, told in get_airflow_health().items() if told["status"]}
+
+
+@router.get("/metrics", dependencies=[Depends(scraper)])
+def tell(house: HouseDep, parts: Annotated[Mapping[str, bool], Depends(airflow_parts)]) -> Response:
+    content = metrics.exposition(house.catalogue, house.settings, parts)
+    return Response(content, media_type=CONTENT_TYPE_LATEST)
+
+
+def _token(file: Path | None) -> bytes:
+    """The token that is asked for; empty: nobody is let in."""
+    if file is None:
+        return b""
+    try:
+        token = file.read_bytes().strip()
+    except OSError as error:
+        raise Misconfigured(f"The token of the metrics cannot be read: {error}.", remedy=_REMEDY) from error
+    if len(token) < _SHORTEST_TOKEN:
+        raise Misconfigured(f"{file} holds no token of {_SHORTEST_TOKEN} characters or more.", remedy=_REMEDY)
+    return token
