@@ -34,6 +34,7 @@ def test_everything_lives_in_one_home(tmp_path, monkeypatch):
         ("[casa]\ncores = 0\n", "casa.cores"),
         ("[casa]\ncoers = 2\n", "casa.coers"),
         ("[disk]\nfactor = 'x'\n", "disk.factor"),
+        ("production = true\nload_test = true\n", "used: production and load_test exclude each other"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(content, named, tmp_path, monkeypatch):

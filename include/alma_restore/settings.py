@@ -350,9 +350,14 @@ def load(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        wrong = "; ".join(": ".join([*filter(None, [".".join(map(str, e["loc"]))]), e["msg"]]) for e in error.errors())
+        wrong = "; ".join(_sentence(detail) for detail in error.errors())
         remedy = f"Mend {profile or 'the environment'}."
         raise Misconfigured(f"The settings cannot be used: {wrong}.", remedy=remedy) from error
+
+
+def _sentence(detail: Any) -> str:
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    return ": ".join([".".join(map(str, detail["loc"])), message]) if detail["loc"] else message
 
 
 @cache

@@ -92,7 +92,7 @@ def test_only_what_can_run_where_casa_is_run_is_there(load, launchers, launcher,
         (MINIMAL * 2, "more than one installation is called a"),
         (f"{MINIMAL}homme = '/x'", r"installation 1 \(a\): homme: Extra inputs"),
         (MINIMAL.replace('name = "a"', ""), r"installation 1 \(no name\): name: Field required"),
-        (MINIMAL.replace('"casatasks"', '"copy"'), "engine: Input should be 'pipeline' or 'casatasks'"),
+        (MINIMAL.replace('"casatasks"', '"magic"'), "engine: Input should be 'pipeline', 'casatasks' or 'copy'"),
         (MINIMAL.replace("6.7.0-31", "newest"), "casa_version: 'newest' is no CASA version"),
         (MINIMAL.replace('"casatasks"', '"pipeline"'), r"\{runpipeline\} is used, and runpipeline is not given"),
         (MINIMAL.replace("python", "#"), r"\{python\} is used, and python is not given"),
@@ -118,6 +118,14 @@ def test_a_file_that_cannot_be_used_is_refused_when_it_is_read(load, text, said)
 def test_everything_that_is_wrong_with_an_installation_is_named(load):
     with pytest.raises(Misconfigured, match=r"engine: .*; casa_version: .*; extra: "):
         load(MINIMAL.replace('"casatasks"', '"x"').replace("6.7.0-31", "y") + "extra = 1")
+
+
+def test_an_engine_that_only_copies_is_for_load_tests_alone(load, monkeypatch):
+    copying = MINIMAL + MINIMAL.replace('"casatasks"', '"copy"').replace('"a"', '"copies"')
+    with pytest.raises(Misconfigured, match="The CASA installation copies only copies: it is for load tests"):
+        load(copying)
+    monkeypatch.setenv("ALMA_RESTORE_LOAD_TEST", "true")
+    assert [each.engine for each in load(copying)] == ["casatasks", "copy"]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

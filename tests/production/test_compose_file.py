@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from alma_restore import settings
+from alma_restore.errors import Misconfigured
+
 CHECKOUT = Path(__file__).parents[2]
 FILE = CHECKOUT / "docker-compose.yaml"
 MAKE_SECRETS = CHECKOUT / "docker" / "make-secrets.sh"
@@ -61,6 +64,14 @@ def test_each_queue_has_its_worker_and_time_to_finish() -> None:
         assert re.search(r"\d+h", SERVICES[name]["stop_grace_period"])
     visible_s = environment["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]
     assert visible_s > 48 * 3600, "Redis would hand a running CASA to a second worker"
+
+
+def test_the_load_tests_engine_cannot_be_used_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**COMPOSE["x-airflow"]["environment"], "ALMA_RESTORE_LOAD_TEST": "true"}.items():
+        if name.startswith("ALMA_RESTORE_"):
+            monkeypatch.setenv(name, value)
+    with pytest.raises(Misconfigured, match="production and load_test exclude each other"):
+        settings.load()
 
 
 def test_everything_that_must_last_lies_on_a_volume() -> None:

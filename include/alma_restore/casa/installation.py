@@ -32,7 +32,8 @@ class Installation(BaseModel):
 
     Attributes:
         name: what requests and reports call it.
-        engine: `pipeline`: a full CASA with the ALMA pipeline; `casatasks`: CASA's Python packages and our program.
+        engine: `pipeline`: a full CASA with the ALMA pipeline; `casatasks`: CASA's Python packages and our program;
+            `copy`: no CASA at all, for load tests.
         casa_version, pipeline_version: what it is.
         python: the interpreter that has its packages.
         home: the folder of a CASA that was unpacked from its tar file.
@@ -46,7 +47,7 @@ class Installation(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
     name: str = Field(min_length=1, max_length=200)
-    engine: Literal["pipeline", "casatasks"]
+    engine: Literal["pipeline", "casatasks", "copy"]
     casa_version: str
     pipeline_version: str = ""
     python: Path | None = None
@@ -71,7 +72,7 @@ class Installation(BaseModel):
                 filled["environment"] = {"SCIPIPE_SCRIPTDIR": str(scriptdir), **extra}
         if not filled.get("command"):
             folder_or_packages = _COMMAND_CASA_FOLDER if home else _COMMAND_CASA_PACKAGES
-            filled["command"] = _COMMAND_CASATASKS if filled.get("engine") == "casatasks" else folder_or_packages
+            filled["command"] = folder_or_packages if filled.get("engine") == "pipeline" else _COMMAND_CASATASKS
         return filled
 
     @field_validator("casa_version")

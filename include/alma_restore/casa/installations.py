@@ -49,10 +49,17 @@ def load(settings: Settings) -> tuple[Installation, ...]:
     Without a file there is one: the CASA packages that `./run setup` installs, or ALMA_RESTORE_CASA_PYTHON's.
 
     Raises:
-        Misconfigured: the file cannot be used; everything that is wrong is named.
+        Misconfigured: the file cannot be used, and everything that is wrong is named; or it has an engine that only
+            copies, and this is no load test.
     """
     path = settings.casa.installations
     found = _own(settings) if path is None else _read(path)
+    copying = [each for each in found if each.engine == "copy"]
+    if copying and not settings.load_test:
+        raise Misconfigured(
+            f"The CASA installation {_names(copying)} only copies: it is for load tests, and restores nothing.",
+            remedy=f"Take it out of {path}; a load test, never a production system, sets ALMA_RESTORE_LOAD_TEST=true.",
+        )
     launcher = settings.casa.launcher
     return tuple(each for each in found if not each.launchers or launcher in each.launchers)
 
