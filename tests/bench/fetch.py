@@ -2,7 +2,8 @@
 
 Everything goes over loopback from the stand-in, whose files are in memory by then. Each figure is the best of three,
 taken in turns; ours are verified and on the disk (fsync) when the clock stops, curl's are neither. The same into
-memory (/dev/shm) shows what the disk does not allow.
+memory (/dev/shm) shows what the disk does not allow, and the same over streams of 100 MiB/s each what several at once
+are for: far from the archive, a stream is slower than the disk.
 """
 
 from __future__ import annotations
@@ -27,43 +28,55 @@ MIB = 1024**2
 LARGE = {"large.tgz": 2048 * MIB}
 MANY = {f"many-{number}.tgz": 256 * MIB for number in range(8)}
 ROUNDS = 3
+FAR_STREAM_BYTES_S = 100 * MIB
 
 
 def run(home: Path) -> list[dict[str, Any]]:
     """Measure one large file and eight smaller ones."""
     if not shutil.which("curl"):
         raise SystemExit("The peer of this benchmark is curl, which is not installed.")
-    archive, told = home / "ngas", home / "port"
+    archive = home / "ngas"
     archive.mkdir(parents=True, exist_ok=True)
     try:
         for name, size in (LARGE | MANY).items():
             _make(archive / name, size)
-        module = [sys.executable, "-m", "alma_restore.demo.ngas_server"]
-        server = subprocess.Popen([*module, "--root", archive, "--port", "0", "--port-file", told])
-        try:
-            return _measure(home, _port(told))
-        finally:
-            server.terminate()
-            server.wait()
+        with _node(archive) as near, _node(archive, "--stream-bytes-s", str(FAR_STREAM_BYTES_S)) as far:
+            return _measure(home, near, far)
     finally:
         shutil.rmtree(archive)
+
+
+@contextmanager
+def _node(archive: Path, *options: str) -> Iterator[int]:
+    """A stand-in NGAS in a process of its own; its port."""
+    told = archive.with_name(f"port-{len(options)}")
+    module = [sys.executable, "-m", "alma_restore.demo.ngas_server"]
+    server = subprocess.Popen([*module, "--root", archive, "--port", "0", "--port-file", told, *options])
+    try:
+        yield _port(told)
+    finally:
+        server.terminate()
+        server.wait()
         told.unlink(missing_ok=True)
 
 
-def _measure(home: Path, port: int) -> list[dict[str, Any]]:
+def _measure(home: Path, near: int, far: int) -> list[dict[str, Any]]:
     disk, memory = home / "into", Path("/dev/shm") / f"alma-restore-bench-{os.getpid()}"
     ways: dict[tuple[str, str], tuple[Path, Callable[[Path], dict[str, float]]]] = {
-        ("1 x 2 GiB", "curl -o"): (disk, lambda into: _curl(port, into, LARGE)),
-        ("1 x 2 GiB", "ours"): (disk, lambda into: _ours(port, into, LARGE)),
-        ("8 x 256 MiB", "curl, one after another"): (disk, lambda into: _curl(port, into, MANY)),
-        ("8 x 256 MiB", "ours"): (disk, lambda into: _ours(port, into, MANY)),
-        ("8 x 256 MiB into memory", "curl, one after another"): (memory, lambda into: _curl(port, into, MANY)),
-        ("8 x 256 MiB into memory", "ours"): (memory, lambda into: _ours(port, into, MANY)),
+        ("1 x 2 GiB", "curl -o"): (disk, lambda into: _curl(near, into, LARGE)),
+        ("1 x 2 GiB", "ours"): (disk, lambda into: _ours(near, into, LARGE)),
+        ("8 x 256 MiB", "curl, one after another"): (disk, lambda into: _curl(near, into, MANY)),
+        ("8 x 256 MiB", "ours"): (disk, lambda into: _ours(near, into, MANY)),
+        ("8 x 256 MiB into memory", "curl, one after another"): (memory, lambda into: _curl(near, into, MANY)),
+        ("8 x 256 MiB into memory", "ours"): (memory, lambda into: _ours(near, into, MANY)),
+        ("8 x 256 MiB, 100 MiB/s a stream", "curl, one after another"): (disk, lambda into: _curl(far, into, MANY)),
+        ("8 x 256 MiB, 100 MiB/s a stream", "ours"): (disk, lambda into: _ours(far, into, MANY)),
         ("2 GiB", "written and synced"): (disk, _written),
     }
     best: dict[tuple[str, str], dict[str, float]] = {}
     with _emptied(disk) as into:
-        _ours(port, into, LARGE | MANY)  # the stand-in computes its checksums, once
+        for port in (near, far):  # each stand-in computes its checksums, once
+            _ours(port, into, LARGE | MANY)
     for _ in range(ROUNDS):
         for way, (folder, measure) in ways.items():
             with _emptied(folder) as into:

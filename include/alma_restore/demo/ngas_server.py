@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import socket
 import sys
 import threading
 import zlib
@@ -31,6 +32,10 @@ from xml.sax.saxutils import quoteattr
 import google_crc32c
 
 from alma_restore.demo.ngas_faults import ALL, BODIES, REFUSALS, Body
+
+
+_SO_MAX_PACING_RATE = 47
+"""Linux's socket option that the socket module of Python has no name for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class NgasServer(ThreadingHTTPServer):
         plugin: the checksum plug-in that STATUS names for every file.
         signed: write checksums as old rows have them.
         elsewhere: `host:port` of the node that has what is not here (303); empty: 400 with code 4019.
+        stream_bytes_s: what one stream gets, as over a long way; 0: all that the machine can.
 
     Attributes:
         asked: every request so far.
@@ -84,12 +90,14 @@ class NgasServer(ThreadingHTTPServer):
         plugin: str = "ngamsGenCrc32",
         signed: bool = False,
         elsewhere: str = "",
+        stream_bytes_s: int = 0,
     ) -> None:
         super().__init__((host, port), _Handler)
         self.root = root
         self.plugin = plugin
         self.signed = signed
         self.elsewhere = elsewhere
+        self.stream_bytes_s = stream_bytes_s
         self.authorization = f"Basic {b64encode(':'.join(credentials).encode()).decode()}" if credentials else ""
         self.asked: list[Asked] = []
         self.most_streams = 0
@@ -266,6 +274,8 @@ class _Handler(BaseHTTPRequestHandler):
         if start:
             self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
         self.end_headers()
+        if self.server.stream_bytes_s:
+            self.connection.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, self.server.stream_bytes_s)
         before = min(max(after_bytes - start, 0), length) if fault in BODIES else 0
         with self.server.streaming(), path.open("rb") as stream:
             self.server.stopping.wait(self.server.slow_s)
@@ -300,11 +310,12 @@ def main() -> None:
     arguments.add_argument("--host", default="127.0.0.1", help="the address to listen at")
     arguments.add_argument("--port", type=int, default=7777, help="0 takes a free one")
     arguments.add_argument("--port-file", type=Path, help="where to write the port once it listens")
+    arguments.add_argument("--stream-bytes-s", type=int, default=0, help="what one stream gets; 0: all there is")
     given = arguments.parse_args()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with NgasServer(given.root, given.port, host=given.host) as server:
+    with NgasServer(given.root, given.port, host=given.host, stream_bytes_s=given.stream_bytes_s) as server:
         if given.port_file:
             part = given.port_file.with_name(given.port_file.name + ".part")
             part.write_text(f"{server.port}\n")
