@@ -33,7 +33,6 @@ import google_crc32c
 
 from alma_restore.demo.ngas_faults import ALL, BODIES, REFUSALS, Body
 
-
 _SO_MAX_PACING_RATE = 47
 """Linux's socket option that the socket module of Python has no name for."""
 
