@@ -269,6 +269,8 @@ class Settings(BaseSettings):
         keep_workspace: `never`, `on_failure` or `always`.
         workspace_keep_days: how long a kept workspace is kept.
         airflow_url: where the command line finds Airflow.
+        json_logs: the long-running commands log in JSON; for Airflow's own services there is
+            AIRFLOW__LOGGING__JSON_LOGS.
         restores_at_once: runs of `restore_mous` that are under way at the same time; the others wait in Airflow.
         production: this installation restores for astronomers. docker-compose.yaml says so; it excludes `load_test`.
         load_test: take CASA installations that only copy (docs/casa.md): what they deliver is not calibrated.
@@ -300,6 +302,7 @@ class Settings(BaseSettings):
     events: EventsSettings = EventsSettings()
     queues: QueueSettings = QueueSettings()
     metrics: MetricsSettings = MetricsSettings()
+    json_logs: bool = False
 
     @model_validator(mode="after")
     def _is_no_load_test_in_production(self) -> Settings:

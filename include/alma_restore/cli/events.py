@@ -11,7 +11,9 @@ from typing import Annotated
 
 import typer
 
+from alma_restore import log_fields
 from alma_restore.cli.exits import Commands
+from alma_restore.settings import settings
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, help="Requests from RabbitMQ, and what happens to them.")
 
@@ -31,7 +33,6 @@ def consume() -> None:
     from alma_restore.client.rest import AirflowRest, Credentials
     from alma_restore.events.broker import parameters
     from alma_restore.events.consuming import Consumer
-    from alma_restore.settings import settings
 
     here = settings()
     airflow = AirflowRest(here.airflow_url, Credentials.from_environment())
@@ -64,7 +65,6 @@ def publish(
     from alma_restore.client import connections
     from alma_restore.events.broker import parameters
     from alma_restore.events.publishing import Publisher, only_publisher
-    from alma_restore.settings import settings
 
     here = settings()
     where = parameters(connections.needed(connections.EVENTS))
@@ -78,7 +78,7 @@ def publish(
 @contextmanager
 def _until_stopped() -> Iterator[threading.Event]:
     """Log to standard error; SIGTERM and Ctrl-C end the work in order."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log_fields.to_standard_error(settings().json_logs)
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # what goes wrong is told by us, in one line
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -17,6 +17,7 @@ from typing import Any
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
+from alma_restore import log_fields
 from alma_restore.catalogue.records import RequestRecord
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.errors import NotAvailable, Refused
@@ -89,7 +90,8 @@ class Consumer:
             if is_ours(body):
                 asked = parse_start_workflow(body, properties.app_id or self._names.exchange)
                 record = self._catalogue.open_request(asked)
-                log.info("%s is asked for: request %s.", asked.mous_uid or asked.eb_uid, record.id)
+                with log_fields.bound(record.id, record.mous_uid, "accepted"):
+                    log.info("%s is asked for: request %s.", asked.mous_uid or asked.eb_uid, record.id)
         except Refused as refusal:
             log.warning("A message cannot be read: %s", refusal)
             self._put_aside(opened, method, properties, body, refusal)
@@ -111,7 +113,8 @@ class Consumer:
         """Start a run for every stored request that has none."""
         for record in self._catalogue.waiting_for_a_run()[:_RUNS_AT_ONCE]:
             try:
-                self._start(record)
+                with log_fields.bound(record.id, record.mous_uid, "accepted"):
+                    self._start(record)
             except NotAvailable as error:
                 log.warning("%s Requests wait; they are started later.", error)
                 return

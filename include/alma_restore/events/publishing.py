@@ -18,6 +18,7 @@ from typing import Any
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
+from alma_restore import log_fields
 from alma_restore.catalogue.changes import Change
 from alma_restore.catalogue.states import DELIVERED
 from alma_restore.catalogue.store import Catalogue
@@ -87,6 +88,8 @@ class Publisher:
                 ),
             )
             self._catalogue.set_cursor(CURSOR, str(change.id))
+            with log_fields.bound(change.request.id, change.request.mous_uid, change.stage):
+                log.info("Told that it is %s.", change.state)
         return len(changes)
 
     def _event(self, change: Change) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What every task of a restore does around its stage: note it in the catalogue, and sort the errors.
+"""What every task of a restore does around its stage: note it in log and catalogue, and sort the errors.
 
 The retry policy goes by class: what may get better by itself (`NotAvailable`, `DeliveryFailed`) is raised again for
 Airflow to retry; everything else ends the request at once with its sentence.
@@ -13,7 +13,8 @@ from typing import Any
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 
-from alma_restore.catalogue.records import TRIED_AGAIN
+from alma_restore import log_fields
+from alma_restore.catalogue.records import TRIED_AGAIN, RequestRecord
 from alma_restore.errors import RestoreError
 from alma_restore.orchestration.open_house import open_house
 from alma_restore.restore.house import House
@@ -31,7 +32,9 @@ def stage(name: str, request_id: str) -> Iterator[House]:
         RestoreError: it may be retried.
     """
     house = open_house()
-    _enter(house, request_id, name)
+    record = house.catalogue.get(request_id)
+    log_fields.bind(record.id, record.mous_uid, name)
+    _enter(house, record, name)
     try:
         yield house
     except RestoreError as error:
@@ -50,15 +53,14 @@ def stage(name: str, request_id: str) -> Iterator[House]:
         raise
 
 
-def _enter(house: House, request_id: str, name: str) -> None:
+def _enter(house: House, record: RequestRecord, name: str) -> None:
     """Note that the stage begins. Clearing tasks in Airflow reopens an ended request; anything else leaves it ended."""
-    record = house.catalogue.get(request_id)
     if record.ended:
         attempt = 1 + (get_current_context()["dag_run"].clear_number or 0)
         if attempt <= record.attempt:
             raise AirflowFailException(f"The request has ended already ({record.state}): {record.reason}")
-        house.catalogue.reopen(request_id, f"Cleared in Airflow, to run again from {name}.", attempt=attempt)
-    house.catalogue.start_stage(request_id, name)
+        house.catalogue.reopen(record.id, f"Cleared in Airflow, to run again from {name}.", attempt=attempt)
+    house.catalogue.start_stage(record.id, name)
 
 
 def _tries_left() -> bool:

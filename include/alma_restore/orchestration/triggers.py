@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from alma_restore import log_fields
 from alma_restore.casa import job, launchers
 from alma_restore.casa.launchers.base import Handle
 from alma_restore.casa.watching import Watch
@@ -42,6 +43,8 @@ class CasaJobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         casa, handle = settings().casa, Handle(**self.handle)
+        about = self._folder.metadata() if self._folder.metadata_file.exists() else {}
+        log_fields.bind(about.get("requestId", ""), about.get("ousStatusId"), "run_casa")
         try:
             launcher = launchers.get(handle.launcher, casa)
             watch = Watch(launcher, handle, self._folder, casa, self.log.info)

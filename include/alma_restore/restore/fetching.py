@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from alma_restore import log_fields
 from alma_restore.archive.asdm_structure import AsdmFacts, check_asdm
 from alma_restore.archive.records import ProductFile
 from alma_restore.errors import NotAvailable
@@ -46,7 +47,8 @@ def fetch_products(house: House, request_id: str, progress: Callable[[int], None
     if not wanted:
         raise NotAvailable(f"The archive names no calibration products for {mous_uid}.")
     with ThreadPoolExecutor(max_workers=house.settings.ngas.streams_per_node) as pool:
-        return list(pool.map(lambda file: house.archive.ngas.fetch(file, workspace.products, progress), wanted))
+        fetch = log_fields.in_thread(lambda file: house.archive.ngas.fetch(file, workspace.products, progress))
+        return list(pool.map(fetch, wanted))
 
 
 def wanted_products(files: tuple[ProductFile, ...]) -> list[ProductFile]:

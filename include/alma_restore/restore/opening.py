@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from alma_restore import log_fields
 from alma_restore.archive.records import Calibration, ExecutionBlock
 from alma_restore.casa import installations
 from alma_restore.catalogue.records import RequestRecord
@@ -30,6 +31,11 @@ class OpenedRequest:
     request_id: str
     mous_uid: Uid
     eb_uids: tuple[Uid, ...]
+
+
+def asker(told: str, user: str | None) -> str:
+    """Who asks: the one whom the request names; when somebody else started its run, they are named as well."""
+    return told if not user or user == told else f"{told}, through {user}".removeprefix(", through ")
 
 
 def store_request(house: House, fields: Mapping[str, Any], run_id: str | None) -> RequestRecord:
@@ -55,6 +61,7 @@ def admit(house: House, request_id: str) -> OpenedRequest:
     calibration = house.archive.metadata.calibration(_mous(house, request))
     verdict = eligibility.judge(calibration)
     house.catalogue.identify(request_id, calibration.mous_uid, calibration.fingerprint)
+    log_fields.bind(request_id, calibration.mous_uid, "open_request")
     if not verdict.restorable:
         raise Refused(verdict.sentence, code=verdict.code)
     destination.check(request.destination, house.settings)
