@@ -1,4 +1,4 @@
-"""The spool folder of one restore: its layout, its metadata.json, its clean-up."""
+"""The spool folder of one restore: its layout, its parts, its metadata.json, its clean-up."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 
 from alma_restore.errors import Misconfigured
 from alma_restore.uid import Uid
+
+_PARTS = "parts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,24 @@ class Workspace:
     def report_file(self) -> Path:
         return self.root / "restore.json"
 
+    @property
+    def parts(self) -> tuple[Workspace, ...]:
+        """Where each execution block has a CASA job of its own, their workspaces below this one."""
+        return tuple(map(Workspace, sorted((self.root / _PARTS).glob("*"))))
+
+    @property
+    def is_part(self) -> bool:
+        return self.root.parent.name == _PARTS
+
+    @property
+    def runs(self) -> tuple[Workspace, ...]:
+        """The workspaces that CASA runs in: the parts, or this one as a whole."""
+        return self.parts or (self,)
+
+    def part(self, eb_uid: Uid) -> Workspace:
+        """The part of one execution block, made or not."""
+        return Workspace(self.root / _PARTS / eb_uid.sanitised)
+
     def create(self, metadata: dict[str, Any]) -> Workspace:
         """Make the folders and write metadata.json; made already, they are left as they are.
 
@@ -68,9 +88,25 @@ class Workspace:
         return dict(json.loads(self.metadata_file.read_text()))
 
     def empty_working(self) -> None:
-        """Clear working/: the pipeline takes an existing MS as it is (DOMAIN section 12), so a new run starts clean."""
-        shutil.rmtree(self.working, ignore_errors=True)
-        self.working.mkdir(parents=True)
+        """Clear working/: the pipeline takes an existing MS as it is (DOMAIN section 12), so a new run starts clean.
+
+        working/ becomes a link to a folder that no earlier run has known: `working.1`, `working.2` and so on. A run that
+        is still alive on a machine that seemed lost has the old one, by its path too, and loses it.
+        """
+        old = [path for path in self.root.glob("working.*") if path.suffix[1:].isdecimal()]
+        fresh = self.root / f"working.{1 + max((int(path.suffix[1:]) for path in old), default=0)}"
+        fresh.mkdir()
+        link = self.root / "working.link"
+        link.unlink(missing_ok=True)
+        link.symlink_to(fresh.name)
+        if not self.working.is_symlink():
+            shutil.rmtree(self.working, ignore_errors=True)
+        link.replace(self.working)
+        for folder in old:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def remove_parts(self) -> None:
+        shutil.rmtree(self.root / _PARTS, ignore_errors=True)
 
     def remove(self) -> None:
         if self.root.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import textwrap
 import time
@@ -13,11 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from alma_restore.casa import launchers
+from alma_restore.casa import launchers, outcome
 from alma_restore.casa.launchers.base import Handle, Job, JobState
 from alma_restore.casa.launchers.local import LocalLauncher
-from alma_restore.errors import Misconfigured, NotAvailable
+from alma_restore.errors import CasaFailed, Misconfigured
 from alma_restore.settings import CasaSettings
+from alma_restore.workspace import Workspace
 
 Submit = Callable[..., Handle]
 
@@ -80,7 +82,7 @@ def test_a_job_gets_its_own_environment_and_nothing_of_ours(
     handle = submit("env")
     ended(launcher, handle)
     names = {line.partition("=")[0] for line in Path(handle.folder, "log").read_text().splitlines()}
-    assert names <= {"PATH", "PWD", "ALMA_RESTORE_JOB", "_", "SHLVL", "OLDPWD"}
+    assert names <= {"PATH", "PWD", "ALMA_RESTORE_JOB", "_", "SHLVL", "OLDPWD", "LC_CTYPE"}
 
 
 def test_a_command_that_is_not_there_ends_with_127(launcher: LocalLauncher, submit: Submit) -> None:
@@ -115,18 +117,6 @@ def test_another_process_with_the_same_id_is_not_taken_for_the_job(launcher: Loc
     rebooted = replace(handle, facts={**handle.facts, "boot": "another"})
     assert launcher.poll(handle).phase == "running"
     assert launcher.poll(reused).phase == launcher.poll(rebooted).phase == "ended"
-
-
-def test_a_job_of_another_machine_is_unknown_until_its_exit_code_is_there(
-    launcher: LocalLauncher, submit: Submit
-) -> None:
-    handle = submit("sh", "-c", "sleep 0.3; exit 4")
-    elsewhere = replace(handle, facts={**handle.facts, "host": "elsewhere"})
-    assert launcher.poll(elsewhere) == JobState("unknown", note="runs on elsewhere")
-    with pytest.raises(NotAvailable, match="elsewhere"):
-        launcher.cancel(elsewhere)
-    ended(launcher, handle)
-    assert launcher.poll(elsewhere) == JobState("ended", 4)
 
 
 DEEP_TREE = textwrap.dedent(
@@ -169,12 +159,26 @@ def test_cancelling_an_ended_job_keeps_its_exit_code(launcher: LocalLauncher, su
     assert launcher.poll(handle) == JobState("ended", 5)
 
 
-def test_another_machine_learns_that_a_job_was_cancelled(launcher: LocalLauncher, submit: Submit) -> None:
-    handle = submit("sleep", "60")
-    launcher.cancel(handle)
-    elsewhere = replace(handle, facts={**handle.facts, "host": "elsewhere"})
-    assert launcher.poll(elsewhere) == JobState("ended", note="it was cancelled")
-    launcher.cancel(elsewhere)
+TAKE = "import sys, time; taken = bytearray(int(sys.argv[1])); time.sleep(60)"
+
+
+def test_a_job_that_takes_more_memory_than_its_limit_is_stopped_and_told(
+    launcher: LocalLauncher, submit: Submit, tmp_path: Path
+) -> None:
+    """The limit is for all processes together: neither of the two is beyond it."""
+    two = f"{sys.executable} -c '{TAKE}' 100000000 & {sys.executable} -c '{TAKE}' 100000000; echo complained"
+    handle = submit("sh", "-c", two, memory_bytes=150_000_000)
+    state = ended(launcher, handle, within_s=60)
+    assert re.fullmatch(r"it used 0\.\d\d GB of memory, its limit is 0\.15 GB", state.note)
+    assert Path(handle.folder, "log").read_text() == ""
+    with pytest.raises(CasaFailed, match=r"0\.15 GB\. Raise casa\.memory_bytes"):
+        outcome.judge(Workspace(tmp_path), state)
+
+
+def test_a_job_within_its_limit_ends_and_tells_its_peak(launcher: LocalLauncher, submit: Submit) -> None:
+    handle = submit(sys.executable, "-c", TAKE.replace("60", "5"), "100000000", memory_bytes=200_000_000)
+    assert ended(launcher, handle, within_s=60).exit_code == 0
+    assert 100_000_000 < int(Path(handle.folder, "peak_memory_bytes").read_text()) < 200_000_000
 
 
 def test_launchers_are_found_by_name() -> None:

@@ -13,7 +13,7 @@ from alma_restore.casa.casa_home import casa_home
 from alma_restore.casa.installations import Installation
 from alma_restore.casa.launchers.base import Handle, Job, JobState, Launcher
 from alma_restore.casa.watching import Progress, Watch
-from alma_restore.errors import RestoreError
+from alma_restore.errors import NotAvailable, RestoreError
 from alma_restore.ppr.build import PROCEDURE
 from alma_restore.settings import CasaSettings
 from alma_restore.workspace import Workspace
@@ -31,9 +31,10 @@ def for_restore(installation: Installation, workspace: Workspace, casa: CasaSett
         name=f"restore_{workspace.root.name}",
         argv=installation.argv(workspace.ppr, casa.cores),
         env=environment(installation, workspace),
-        cwd=workspace.working,
+        cwd=workspace.working.resolve(),  # CASA makes every path absolute: it must be of this attempt alone
         folder=attempts.folder(workspace, attempt),
         cores=casa.cores,
+        memory_bytes=casa.memory_bytes,
         time_limit_s=casa.time_limit_s,
         niceness=casa.niceness,
     )
@@ -62,8 +63,8 @@ def environment(installation: Installation, workspace: Workspace) -> dict[str, s
 def start_or_attach(launcher: Launcher, installation: Installation, workspace: Workspace, casa: CasaSettings) -> Handle:
     """The job that runs this PPR with this CASA, or has run it well; started if there is none.
 
-    However often a task is killed and tried again, CASA runs once. Each new attempt starts in an empty working/: CASA
-    takes a MeasurementSet that it finds as it is.
+    However often a task is killed and tried again, CASA runs once. Each new attempt starts in an empty working/ of its
+    own: CASA takes a MeasurementSet that it finds as it is, and an earlier attempt may come back with its machine.
 
     Raises:
         Misconfigured: the job cannot be started.
@@ -79,13 +80,12 @@ def start_or_attach(launcher: Launcher, installation: Installation, workspace: W
             if known.key == key and _is_wanted(its, known, workspace):
                 attempts.note(workspace, known)
                 return known.handle
-            its.cancel(known.handle)
+            _make_way(its, known.handle)
         number = known.number + 1 if known else 1
-        job = for_restore(installation, workspace, casa, number)
-        attempt = Attempt(number, key, Handle(launcher.name, job_id="", folder=str(job.folder)))
+        attempt = Attempt(number, key, Handle(launcher.name, job_id="", folder=str(attempts.folder(workspace, number))))
         attempts.note(workspace, attempt)  # before the start: whoever comes after a crash right here can cancel it
         _clear(workspace)
-        handle = launcher.submit(job)
+        handle = launcher.submit(for_restore(installation, workspace, casa, number))
         attempts.note(workspace, replace(attempt, handle=handle))
         return handle
 
@@ -103,6 +103,7 @@ def watch(
 
     Raises:
         CasaFailed: it took too long, or showed no sign of life; it has been stopped.
+        NotAvailable: its machine is lost; `start_or_attach` starts it anew.
     """
     watching = Watch(launcher, handle, workspace, casa, on_progress)
     while (state := watching.look()).phase != "ended":
@@ -135,12 +136,21 @@ def _is_wanted(launcher: Launcher, attempt: Attempt, workspace: Workspace) -> bo
         return False
     state = launcher.poll(attempt.handle)
     if state.phase != "ended":
-        return True
+        return state.phase != "lost"
     try:
         outcome.judge(workspace, state)
     except RestoreError:
         return False
     return True
+
+
+def _make_way(launcher: Launcher, handle: Handle) -> None:
+    """Stop an attempt, so that another can begin; one that is lost obeys when it comes back."""
+    try:
+        launcher.cancel(handle)
+    except NotAvailable:
+        if launcher.poll(handle).phase != "lost":
+            raise
 
 
 def _clear(workspace: Workspace) -> None:

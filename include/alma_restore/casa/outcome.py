@@ -18,6 +18,7 @@ from alma_restore.workspace import Workspace
 _TAIL_LINES = 30
 _CRASHES = {128 + number: number.name for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)}
 _READING_RAW_DATA = "importasdm"
+_MORE_MEMORY = "Raise casa.memory_bytes in the settings, or lower casa.cores: fewer execution blocks at once take less."
 
 
 def judge(workspace: Workspace, state: JobState) -> None:
@@ -65,7 +66,8 @@ def _told_by_exit(workspace: Workspace, state: JobState) -> RestoreError | None:
     if code == 0:
         return None
     if code is None:
-        return CasaFailed(f"CASA ended without telling how: {state.note}.", remedy="Run it again.")
+        remedy = _MORE_MEMORY if "memory" in state.note else "Run it again."
+        return CasaFailed(f"CASA left no exit code: {state.note}.", remedy=remedy)
     if code in _CRASHES and _last_task(workspace) == _READING_RAW_DATA:
         return Corrupt(
             f"CASA crashed ({_CRASHES[code]}) in importasdm: the raw data of an execution block are damaged.",

@@ -46,12 +46,15 @@ class Watch:
 
         Raises:
             CasaFailed: it took too long, or showed no sign of life; it has been stopped.
+            NotAvailable: its machine is lost.
         """
         state = self._launcher.poll(self._handle)  # before the log is read: what an ended job wrote is read to its end
         for line in self._log.new_lines():
             self._on_progress(line)
         if state.phase == "ended":
             return state
+        if state.phase == "lost":
+            raise NotAvailable(f"CASA is lost: {state.note}.", remedy="It is started anew, on a machine that answers.")
         if state.note != self._note:
             self._note = state.note
             self._on_progress(state.note)

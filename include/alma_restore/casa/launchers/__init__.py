@@ -11,7 +11,7 @@ from alma_restore.errors import Misconfigured
 from alma_restore.settings import CasaSettings
 
 _LAUNCHERS: dict[str, Callable[[CasaSettings], Launcher]] = {
-    LocalLauncher.name: lambda casa: LocalLauncher(casa.poll_s),
+    LocalLauncher.name: lambda casa: LocalLauncher(casa.poll_s, casa.host_silent_s),
     SlurmLauncher.name: lambda casa: SlurmLauncher(casa.slurm),
 }
 

@@ -60,7 +60,14 @@ class Handle:
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """How a job fares: `waiting`, `running`, `ended` (then `exit_code` is known) or `unknown` (ask again)."""
+    """How a job fares.
+
+    Attributes:
+        phase: `waiting`, `running`, `ended`, `unknown` (ask again), or `lost`: its machine has been silent for so long
+            that another attempt may begin. A launcher that says so sees to it that the job stops should it come back.
+        exit_code: of an ended job; None: it was cut short.
+        note: what more there is to say; of a job that was cut short, why.
+    """
 
     phase: str
     exit_code: int | None = None
@@ -98,7 +105,7 @@ class Launcher(Protocol):
         """Stop the job with everything it started, and wait until it is gone; an ended job stays as it is.
 
         Raises:
-            NotAvailable: it may still be running.
+            NotAvailable: it may still be running. The order stands: it does not begin any more, and stops when it can.
         """
 
 

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import socket
+import sys
 import time
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from subprocess import CalledProcessError, run
 
-import psutil
-
+from alma_restore.casa.launchers import keeper
 from alma_restore.casa.launchers.base import Handle, Job, JobState, exit_code
 from alma_restore.errors import Misconfigured, NotAvailable
 
 _RUN_JOB = Path(__file__).with_name("run_job.sh")
-_MARK = "ALMA_RESTORE_JOB"
-_GRACE_S = 3.0  # Airflow gives a cancelled task 5 s
-_LOOK_EVERY_S = 0.02
-_KILLS = 5
+_MOMENT_S = 60.0
+_OBEYED_WITHIN_S = 30.0  # a networked file system may show an order that late
+_LOOK_EVERY_S = 0.1
 
 
 class LocalLauncher:
-    """Runs jobs as processes of this machine, in a session of their own.
+    """Runs jobs as processes of this machine, in a session of their own, each with a keeper (keeper.py) beside it.
 
     A job is told from any other process by its process id, that process's start time and the boot of the machine, so a
     process id that was given out again is never taken for it. Everything a job starts carries the job's folder in its
-    environment, and is found by that when the job is cancelled: Xvfb, MPI servers, a process that changed its group.
+    environment, and is found by that when the job is cancelled.
+
+    On other machines with the same spool a job is followed by its log and its keeper's `heartbeat`, and stopped by an
+    order that the keeper obeys. When the heartbeat has been silent for too long, the job is `lost`: it may go on where
+    nobody sees it, or come back, but nothing waits for it any more.
+
+    Args:
+        poll_s: how often a job is looked at.
+        silent_s: how long another machine may be silent.
+        host: the name of this machine.
     """
 
     name = "local"
     detached = False
 
-    def __init__(self, poll_s: float = 0.1) -> None:
+    def __init__(self, poll_s: float = 0.1, silent_s: float = 600.0, host: str = "") -> None:
         self.poll_s = poll_s
+        self._silent_s = silent_s
+        self._host = host or socket.gethostname()
 
     def submit(self, job: Job) -> Handle:
         """Start a job.
@@ -42,12 +51,13 @@ class LocalLauncher:
             Misconfigured: it cannot be started here.
         """
         job.folder.mkdir(parents=True, exist_ok=True)
-        command = ["/bin/sh", str(_RUN_JOB), str(job.folder), str(job.niceness), *job.argv]
-        environment = {**job.env, _MARK: str(job.folder)}
+        _heartbeat(job.folder).write_text(self._host)  # before the start: whoever finds the folder knows where to look
+        limits = (str(job.niceness), str(job.memory_bytes or 0))
+        kept = (sys.executable, "-I", keeper.__file__, str(job.folder), *limits, *job.argv)
         try:
             started = run(
-                command,
-                env=environment,
+                ["/bin/sh", str(_RUN_JOB), str(job.log), *kept],
+                env={**job.env, keeper.MARK: str(job.folder)},
                 cwd=job.cwd,
                 start_new_session=True,
                 capture_output=True,
@@ -60,7 +70,7 @@ class LocalLauncher:
                 remedy="Is the spool folder there, and writable?",
             ) from error
         pid = int(started.stdout)
-        facts = {"host": socket.gethostname(), "boot": _boot_id(), "ticks": _start_ticks(pid), "started": time.time()}
+        facts = {"host": self._host, "boot": _boot_id(), "ticks": _start_ticks(pid), "started": time.time()}
         return Handle(launcher=self.name, job_id=str(pid), folder=str(job.folder), facts=facts)
 
     def find(self, handle: Handle) -> Handle | None:
@@ -69,45 +79,81 @@ class LocalLauncher:
 
     def poll(self, handle: Handle) -> JobState:
         """`FOLDER/rc` is the truth; a job whose process is gone without it was killed."""
-        if (code := exit_code(handle)) is not None:
-            return JobState("ended", code)
-        if _stopped(handle).exists():
-            return JobState("ended", note="it was cancelled")
-        if handle.facts.get("host") != socket.gethostname():
-            return JobState("unknown", note=f"runs on {handle.facts.get('host')}")
+        if ended := _ended(handle):
+            return ended
+        if (host := self._elsewhere(handle)) and self._is_silent(handle):
+            return JobState("lost", note=f"{host}, where it ran, has shown no sign of life for {self._silent_s:.0f} s")
+        if host:
+            return JobState("running", note=f"CASA runs on {host}")
         if _is_alive(handle):
             return JobState("running")
-        if (code := exit_code(handle)) is not None:  # it ended while we looked
-            return JobState("ended", code)
-        return JobState("ended", note="its process is gone and left no exit code: it was killed, or the disk was full")
+        return _ended(handle) or JobState(  # it ended while we looked
+            "ended", note="its process is gone and left no exit code: it was killed, or the disk was full"
+        )
 
     def cancel(self, handle: Handle) -> None:
-        """Stop whatever carries the job's mark: asked first, killed after a grace.
+        """Stop whatever carries the job's mark, here or by its keeper.
 
         Raises:
-            NotAvailable: the job may be running on another machine.
+            NotAvailable: the job's machine does not answer. The order stands: the keeper obeys it when it can.
         """
-        host = handle.facts.get("host", socket.gethostname())
-        if host != socket.gethostname():
-            if self.poll(handle).phase == "ended":
-                return
-            raise NotAvailable(f"The job in {handle.folder} runs on {host}.", remedy="Cancel it from there.")
-        members = _members(handle.folder)
-        _signal(members, signal.SIGTERM)
-        _signal(members, signal.SIGCONT)  # a stopped process hears SIGTERM only when it goes on
-        _wait_for_end(members)
-        for _ in range(_KILLS):  # a dying process may have started another
-            if not (members := _members(handle.folder)):
-                break
-            _signal(members, signal.SIGKILL)
-            _wait_for_end(members)
-        _stopped(handle).parent.mkdir(parents=True, exist_ok=True)
-        _stopped(handle).touch()
+        folder = Path(handle.folder)
+        if exit_code(handle) is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "cancelled").touch()
+        if host := self._elsewhere(handle):
+            self._wait_for_end(handle, host)
+            return
+        keeper.stop(handle.folder)
+        if not _ended(handle):
+            keeper.tell_stopped(folder)
+
+    def _elsewhere(self, handle: Handle) -> str:
+        """The machine of the job, unless it is this one; a job without a heartbeat has never begun."""
+        try:
+            host = _heartbeat(handle.folder).read_text()
+        except FileNotFoundError:
+            return ""
+        return "" if host == self._host else host
+
+    def _wait_for_end(self, handle: Handle, host: str) -> None:
+        deadline = time.monotonic() + _OBEYED_WITHIN_S
+        while not _ended(handle):
+            if time.monotonic() > deadline or _silence_s(handle) > self._silent_s:
+                raise NotAvailable(
+                    f"CASA runs on {host}, which does not answer.", remedy="It is stopped there as soon as it does."
+                )
+            time.sleep(_LOOK_EVERY_S)
+
+    def _is_silent(self, handle: Handle) -> bool:
+        """Nothing for long, and nothing while we look on: when the disk itself was away, its users come back slowly."""
+        if _silence_s(handle) <= self._silent_s:
+            return False
+        seen = _heartbeat(handle.folder).stat().st_mtime_ns
+        time.sleep(min(self._silent_s, _MOMENT_S))
+        return _heartbeat(handle.folder).stat().st_mtime_ns == seen
 
 
-def _stopped(handle: Handle) -> Path:
-    """Tells other machines that the job is gone: they see its folder, not its processes."""
-    return Path(handle.folder, "cancelled")
+def _heartbeat(folder: Path | str) -> Path:
+    """Names the job's machine; touched by the keeper for as long as that lives."""
+    return Path(folder, "heartbeat")
+
+
+def _silence_s(handle: Handle) -> float:
+    """How long the job's keeper has been silent: by the disk's clock, for those of two machines can differ."""
+    now = Path(handle.folder, "clock")
+    now.touch()
+    with _heartbeat(handle.folder).open("rb") as heartbeat:  # opened, a networked file system tells its present age
+        return now.stat().st_mtime - os.fstat(heartbeat.fileno()).st_mtime
+
+
+def _ended(handle: Handle) -> JobState | None:
+    if (code := exit_code(handle)) is not None:
+        return JobState("ended", code)
+    try:
+        return JobState("ended", note=Path(handle.folder, "stopped").read_text().strip())
+    except FileNotFoundError:
+        return None
 
 
 def _is_alive(handle: Handle) -> bool:
@@ -129,38 +175,3 @@ def _start_ticks(pid: int) -> int | None:
 
 def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def _members(folder: str) -> list[psutil.Process]:
-    """All processes that this job started, directly or not."""
-    found: dict[int, psutil.Process] = {}
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(_MARK) == folder:
-                found[process.pid] = process
-                found.update({child.pid: child for child in process.children(recursive=True)})
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return [process for process in found.values() if _runs(process)]
-
-
-def _runs(process: psutil.Process) -> bool:
-    """Zombies do not: where nobody reaps them they stay for ever."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _wait_for_end(processes: Sequence[psutil.Process]) -> None:
-    deadline = time.monotonic() + _GRACE_S
-    while any(map(_runs, processes)) and time.monotonic() < deadline:
-        time.sleep(_LOOK_EVERY_S)
-
-
-def _signal(processes: Iterable[psutil.Process], number: int) -> None:
-    for process in processes:
-        try:
-            process.send_signal(number)
-        except psutil.NoSuchProcess:
-            continue
