@@ -10,12 +10,17 @@ import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["slurm_cluster"]
 
 CHECKOUT = Path(__file__).parents[1]
 CASA_SIDE = CHECKOUT / "include" / "casa_side"
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("alma-restore", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("alma-restore")
 
 # Airflow reads its settings when it is first imported; no test may meet a user's own.
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="alma-restore-airflow-"))
@@ -70,5 +75,10 @@ def demo_archive(restore_home: Path, casa_python: Path, casa_environment: dict[s
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The browser's tests come last: Playwright keeps an event loop running in this thread until the session ends."""
+    """Tests of one folder share its servers, so they run in one process, one folder after another.
+
+    The browser's come last: Playwright keeps an event loop running in its thread until the session ends.
+    """
     items.sort(key=lambda item: "browser" in item.path.parts)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(CHECKOUT / "tests").parts[0]))
