@@ -48,15 +48,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./run bench", description="Run one benchmark.")
     parser.add_argument("name", nargs="?", default="", help=", ".join(known))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows for machines")
-    wanted = parser.parse_args()
+    wanted, rest = parser.parse_known_args()
     if wanted.name not in known:
         for name, line in known.items():
             print(f"{name:10} {line}")
         return 2 if wanted.name else 0
     home = Path(os.environ.get("ALMA_RESTORE_HOME") or HERE.parents[1] / "var").absolute() / "bench" / wanted.name
     home.mkdir(parents=True, exist_ok=True)
-    sys.path[:0] = [str(HERE), str(HERE.parents[1] / "include" / "casa_side")]
-    rows = importlib.import_module(wanted.name).run(home)
+    folders = (HERE, HERE / "load_parts", HERE.parent / "production", HERE.parents[1] / "include" / "casa_side")
+    sys.path[:0] = map(str, folders)
+    bench = importlib.import_module(wanted.name)
+    if hasattr(bench, "options"):
+        own = argparse.ArgumentParser(prog=f"./run bench {wanted.name}", description=known[wanted.name])
+        bench.options(own)
+        rows = bench.run(home, own.parse_args(rest))
+    elif rest:
+        parser.error(f"{wanted.name} takes no {' '.join(rest)}")
+    else:
+        rows = bench.run(home)
     show(wanted.name, rows)
     if wanted.json:
         wanted.json.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n")

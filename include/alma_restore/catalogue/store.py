@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alma_restore.catalogue.audit import Audit
 from alma_restore.catalogue.calibrations import Calibrations
 from alma_restore.catalogue.changes import Changes
 from alma_restore.catalogue.deliveries import Deliveries
@@ -11,7 +12,7 @@ from alma_restore.catalogue.requests import Requests
 from alma_restore.catalogue.reservations import Reservations
 
 
-class Catalogue(Calibrations, Changes, Deliveries, FiguresStore, Requests, Reservations):
+class Catalogue(Audit, Calibrations, Changes, Deliveries, FiguresStore, Requests, Reservations):
     """Everything the catalogue can tell and store, on SQLite or PostgreSQL; one object serves threads and forks.
 
     All methods raise `NotAvailable` when the database does not answer.

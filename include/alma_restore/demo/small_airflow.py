@@ -135,6 +135,10 @@ class SmallAirflow:
             member.kill()
         process.wait()
 
+    def running(self) -> dict[str, int]:
+        """The process id of each component that runs."""
+        return {name: process.pid for name, process in list(self._processes.items()) if process.poll() is None}
+
     def wait_until_healthy(self) -> None:
         """Wait for every component's own word; the status code of the health page says nothing, its body does.
 

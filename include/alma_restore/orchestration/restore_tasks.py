@@ -13,7 +13,7 @@ from alma_restore.orchestration.stages import stage
 from alma_restore.settings import settings
 from alma_restore.uid import Uid
 
-MAX_RUNS = 8
+MAX_RUNS = settings().restores_at_once
 
 DISK_LOOKS = 288
 """A full disk pauses new restores: it is looked at every five minutes for a day."""

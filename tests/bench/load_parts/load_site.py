@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +16,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from load_archive import DAYS, UNTIL, LoadArchive
+from load_servers import EXPORTER, RATE, FaultyNgas, FaultyProxy
 from servers import postgresql
+from sqlalchemy import make_url
 
 from alma_restore.catalogue.migrate import migrate
 from alma_restore.catalogue.store import Catalogue
@@ -34,11 +38,9 @@ class LoadSite:
     """The running system.
 
     Attributes:
-        run: its ALMA_RESTORE_HOME.
         catalogue: seen without any faults.
     """
 
-    run: Path
     archive: LoadArchive
     airflow: SmallAirflow
     catalogue: Catalogue
@@ -69,33 +71,26 @@ class LoadSite:
 
 
 @contextmanager
-def load_site(
-    home: Path,
-    mous: int,
-    database: str,
-    *,
-    ngas: type[NgasServer] = NgasServer,
-    mail_port: int | None = None,
-    catalogue_port: int | None = None,
-    variables: dict[str, str] | None = None,
-    engine_faults: float = 0.0,
-) -> Iterator[LoadSite]:
+def load_site(home: Path, mous: int, database: str, *, soak: bool = False) -> Iterator[LoadSite]:
     """Start everything, and stop it.
 
     Args:
         mous: how many there are to restore.
-        ngas: the class of the stand-in.
-        variables: environment variables of Airflow, over the usual ones.
-        engine_faults: how often the copy engine fails, of one.
+        soak: with servers and connections that fail now and then, and an Airflow that soon misses what was killed.
     """
     here, ports = DemoPlace(home), DemoPorts(free_port(), free_port(), free_port())
     shutil.rmtree(here.run, ignore_errors=True)
     here.run.mkdir(parents=True)
     archive = LoadArchive(home, mous, Path(os.environ["ALMA_RESTORE_CASA_PYTHON"]))
-    archive.register_engine(engine_faults)
+    archive.register_engine(RATE if soak else 0.0)
     with ExitStack() as stack:
+        database_variables, catalogue_url = stack.enter_context(_databases(database, here.run))
+        mails = stack.enter_context(MailCatcher(here.run / "mails", ports.smtp))
+        ngas = FaultyNgas if soak else NgasServer
+        stack.enter_context(ngas(archive.folder / "ngas", port=ports.ngas))
         environment = {
             **demo.environment(here, ports, archive.folder),
+            **database_variables,
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
             "AIRFLOW__CORE__PARALLELISM": str(AT_ONCE[database]),
             "ALMA_RESTORE_LOAD_TEST": "true",
@@ -104,21 +99,43 @@ def load_site(
             "ALMA_RESTORE_DETECTION__WINDOW_DAYS": "2",
             "ALMA_RESTORE_RESTORES_AT_ONCE": str(AT_ONCE[database]),
         }
-        template: Path | None = home / f"airflow-{version('apache-airflow')}.db"
-        catalogue_url = f"sqlite:///{here.run / 'catalogue.db'}"
-        if database == "postgresql":
-            server = stack.enter_context(postgresql("airflow", "catalogue"))
-            template, catalogue_url = None, f"postgresql+psycopg://{server}/catalogue"
-            environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"postgresql+psycopg2://{server}/airflow"
-            environment["ALMA_RESTORE_CATALOGUE_URL"] = catalogue_url
-        environment |= variables or {}
-        mails = stack.enter_context(MailCatcher(here.run / "mails", ports.smtp))
-        stack.enter_context(ngas(archive.folder / "ngas", port=ports.ngas))
+        if soak:
+            environment |= stack.enter_context(_trouble(ports.smtp, catalogue_url))
+        template = home / f"airflow-{version('apache-airflow')}.db" if database == "sqlite" else None
         airflow = SmallAirflow(here.run / "airflow", template, environment, ports.airflow)
         stack.callback(airflow.stop)
         airflow.migrate()
         migrate(catalogue_url)
         airflow.start()
         airflow.wait_until_healthy()
-        settings = Settings(home=here.run)
-        yield LoadSite(here.run, archive, airflow, Catalogue(catalogue_url), mails, settings)
+        yield LoadSite(archive, airflow, Catalogue(catalogue_url), mails, Settings(home=here.run))
+
+
+@contextmanager
+def _databases(database: str, run: Path) -> Iterator[tuple[dict[str, str], str]]:
+    """Airflow's variables for its database and ours, and the URL of ours."""
+    if database == "sqlite":
+        yield {}, f"sqlite:///{run / 'catalogue.db'}"
+        return
+    with postgresql("airflow", "catalogue") as server:
+        url = f"postgresql+psycopg://{server}/catalogue"
+        airflow = f"postgresql+psycopg2://{server}/airflow"
+        yield {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow, "ALMA_RESTORE_CATALOGUE_URL": url}, url
+
+
+@contextmanager
+def _trouble(smtp: int, catalogue_url: str) -> Iterator[dict[str, str]]:
+    """Variables of a soak: what leads to the mail server and to the catalogue goes through proxies."""
+    url = make_url(catalogue_url)
+    with ExitStack() as stack:
+        if url.port:
+            url = url.set(port=stack.enter_context(FaultyProxy(url.port)).port)
+        mail = {"host": "127.0.0.1", "port": stack.enter_context(FaultyProxy(smtp)).port}
+        plain = {"disable_ssl": True, "disable_tls": True}
+        yield {
+            "AIRFLOW_CONN_ALMA_SMTP": json.dumps({"conn_type": "smtp", **mail, "extra": plain}),
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+            "ALMA_RESTORE_CATALOGUE_URL": url.render_as_string(hide_password=False),
+            "ALMA_RESTORE_EXPORTER__COMMAND": json.dumps([sys.executable, str(EXPORTER)]),
+        }

@@ -1,0 +1,50 @@
+"""What tasks import, imported once by the process that tasks are forked from.
+
+LocalExecutor's scheduler and Celery's worker fork a process for each task, the dag-processor one for each DAG file;
+what they have imported already costs those nothing. Importing it anew takes most of a task's processor time, ten times
+a restore (docs/benchmarks.md).
+
+Airflow imports this module when it starts (entry point `airflow.policy`), in each of its processes; only those that
+fork tasks go on. No settings are read here: each task reads them anew.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from sqlalchemy.orm import configure_mappers
+
+FORKING_COMMANDS = {"scheduler", "celery", "dag-processor"}
+
+MODULES = (
+    "airflow.dag_processing.dagbag",
+    "airflow.dag_processing.importers.python_importer",
+    "airflow.providers.common.sql.hooks.sql",
+    "airflow.providers.sftp.hooks.sftp",
+    "airflow.providers.smtp.hooks.smtp",
+    "airflow.providers.sqlite.hooks.sqlite",
+    "airflow.providers.standard.operators.python",
+    "airflow.sdk.execution_time.task_runner",
+    "alembic.command",
+    "alma_restore.orchestration.hooks",
+    "alma_restore.orchestration.open_house",
+    "alma_restore.orchestration.operators",
+    "alma_restore.restore.calibrating",
+    "alma_restore.restore.closing",
+    "alma_restore.restore.detecting",
+    "alma_restore.restore.fetching",
+    "alma_restore.restore.opening",
+    "psycopg",
+    "sqlalchemy.dialects.postgresql.psycopg",
+)
+
+
+def preload() -> None:
+    for name in MODULES:
+        import_module(name)
+    configure_mappers()  # else SQLAlchemy does it at each task's first query
+
+
+if FORKING_COMMANDS.intersection(sys.argv[1:3]):
+    preload()

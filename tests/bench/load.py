@@ -1,0 +1,103 @@
+"""MOUSs that arrive at once by backfill, through the whole system but CASA; --soak: with faults and kills.
+
+Everything is real but the archive's servers and CASA, for which an engine steps in that only copies (docs/casa.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import load_faults as faults
+from load_checks import broken_promises
+from load_site import LoadSite, load_site
+from load_watch import Sample, Watch, beside
+
+_BEGAN = time.monotonic()
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--mous", type=int, default=100, help="how many (100)")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="postgresql")
+    parser.add_argument("--soak", action="store_true", help="1 %% faults, and a component killed every minute")
+    parser.add_argument("--limit", type=float, default=3600, help="seconds until it is given up (3600)")
+
+
+def run(home: Path, wanted: argparse.Namespace) -> list[dict[str, Any]]:
+    """Carry the load and look at what came of it."""
+    killed: Counter[str] = Counter()
+    with ExitStack() as stack:
+        site = stack.enter_context(load_site(home, wanted.mous, wanted.database, soak=wanted.soak))
+        say(f"Airflow is up at port {site.airflow.port}")
+        watch = Watch(site, say)
+        first = watch.look()
+        with ExitStack() as trouble:
+            if wanted.soak:
+                trouble.enter_context(beside(faults.hide_metadata(site.archive.folder)))
+                trouble.enter_context(beside(faults.kill_components(site, killed, say)))
+            site.backfill()
+            watch.until(lambda sample: sample.ended >= wanted.mous, wanted.limit)
+        loaded = watch.samples[-1]
+        site.airflow.wait_until_healthy()
+        watch.until(lambda _: _runs_ended(site), limit_s=loaded.at + 600)
+        broken = broken_promises(site, wanted.mous, faults=wanted.soak)
+        states = Counter(record.state for record in site.catalogue.find(limit=wanted.mous * 2).requests)
+        tasks = _tasks(site)
+    for sentence in broken:
+        say(f"BROKEN: {sentence}")
+    return _rows(watch.samples, first, loaded, states, tasks, killed, len(broken))
+
+
+def say(text: str) -> None:
+    print(f"{time.monotonic() - _BEGAN:6.1f} s  {text}", flush=True)
+
+
+def _runs_ended(site: LoadSite) -> bool:
+    active = site.airflow.api("GET", "dags/~/dagRuns", params={"state": ["queued", "running"]}).json()
+    return not active.get("total_entries", 1)
+
+
+def _tasks(site: LoadSite) -> int:
+    """Tries of tasks that Airflow counts."""
+    found = site.airflow.api("GET", "dags/~/dagRuns/~/taskInstances", params={"state": "success", "limit": 1}).json()
+    return int(found["total_entries"])
+
+
+def _rows(
+    samples: list[Sample],
+    first: Sample,
+    loaded: Sample,
+    states: Counter[str],
+    tasks: int,
+    killed: Counter[str],
+    broken: int,
+) -> list[dict[str, Any]]:
+    seconds = loaded.at - first.at
+    cpu_s = samples[-1].cpu_s - first.cpu_s
+    middle = [sample for sample in samples if 0.2 * loaded.ended <= sample.ended <= 0.8 * loaded.ended]
+    rate = (middle[-1].ended - middle[0].ended) / (middle[-1].at - middle[0].at) if len(middle) > 1 else 0.0
+    rows = [
+        _row("restores that ended", loaded.ended, ", ".join(f"{number} {state}" for state, number in states.items())),
+        _row("seconds from the backfill to the last one's end", round(seconds)),
+        _row("restores a second, in the middle of the load", round(rate, 3)),
+        _row("tasks", tasks),
+        _row("processor seconds a restore, Airflow and tasks", round(cpu_s / max(loaded.ended, 1), 2)),
+        _row("processor seconds a task", round(cpu_s / max(tasks, 1), 3)),
+        _row("times somebody was not healthy", sum(bool(sample.unhealthy) for sample in samples)),
+        _row("promises broken", broken),
+    ]
+    for name in first.memory:
+        told = [sample.memory.get(name, 0.0) for sample in samples]
+        note = f"after a quarter {told[len(told) // 4]:.0f}, at the end {told[-1]:.0f}"
+        rows.append(_row(f"memory of {name}, MiB", round(max(told)), note))
+    if killed:
+        rows.append(_row("killed", killed.total(), ", ".join(f"{name} {times}" for name, times in killed.items())))
+    return rows
+
+
+def _row(what: str, value: float, note: str = "") -> dict[str, Any]:
+    return {"what": what, "value": value, "note": note}

@@ -1,0 +1,116 @@
+"""What is looked at while a load runs: restores, processor time, memory, health."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psutil
+from load_site import LoadSite
+
+from alma_restore.catalogue.states import ENDS
+
+EVERY_S = 5.0
+MIB = 1024**2
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One look.
+
+    Attributes:
+        at: seconds since the beginning.
+        memory: MiB of each component's own process (`scheduler`, ...) and of all of Airflow (`all`).
+        cpu_s: processor time of all of Airflow so far, with all tasks that have ended.
+        unhealthy: what does not say that it is healthy.
+    """
+
+    at: float
+    opened: int
+    ended: int
+    memory: dict[str, float]
+    cpu_s: float
+    unhealthy: tuple[str, ...]
+
+
+@dataclass
+class Watch:
+    """Looks at a site again and again."""
+
+    site: LoadSite
+    say: Callable[[str], None]
+    samples: list[Sample] = field(default_factory=list)
+    _began: float = field(default_factory=time.monotonic)
+
+    def look(self) -> Sample:
+        families = {name: list(_family(pid)) for name, pid in self.site.airflow.running().items()}
+        everybody = [member for family in families.values() for member in family]
+        health = self.site.airflow.health()
+        sample = Sample(
+            at=time.monotonic() - self._began,
+            opened=self.site.catalogue.find(limit=1).total,
+            ended=self.site.catalogue.find(states=ENDS, limit=1).total,
+            memory={name: _memory(family[:1]) for name, family in families.items()} | {"all": _memory(everybody)},
+            cpu_s=sum(map(_cpu_s, everybody)),
+            unhealthy=tuple(name for name, word in health.items() if word != "healthy") if health else ("api-server",),
+        )
+        self.samples.append(sample)
+        return sample
+
+    def until(self, done: Callable[[Sample], bool], limit_s: float) -> bool:
+        """Look again and again until it is done; False if that took too long."""
+        told = 0.0
+        while True:
+            sample = self.look()
+            if sample.at - told > 30:
+                told = sample.at
+                self.say(f"{sample.opened} opened, {sample.ended} ended {' '.join(sample.unhealthy)}")
+            if done(sample):
+                return True
+            if sample.at > limit_s:
+                return False
+            time.sleep(EVERY_S)
+
+
+@contextmanager
+def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Run something in a thread until the block ends; it is given what tells it to stop."""
+    stop = threading.Event()
+    thread = threading.Thread(target=work, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _family(pid: int) -> Iterator[psutil.Process]:
+    try:
+        head = psutil.Process(pid)
+        yield head
+        yield from head.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _memory(processes: list[psutil.Process]) -> float:
+    """What they hold alone, and their share of what they have in common."""
+    total = 0.0
+    for process in processes:
+        try:
+            total += process.memory_full_info().pss / MIB
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    """With that of the children it has waited for."""
+    try:
+        return float(sum(process.cpu_times()[:4]))
+    except psutil.NoSuchProcess:
+        return 0.0
