@@ -52,6 +52,11 @@ def settings_values(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
             place = values
             for section in sections:
                 place = place.setdefault(section, {})
+                if not isinstance(place, dict):
+                    raise Misconfigured(
+                        f"The CAPO property {name} is inside of what another one sets.",
+                        remedy=f"Give {setting} or the whole section that it belongs to, not both.",
+                    )
             place[field] = _value(name, text)
     return values
 
@@ -136,7 +141,7 @@ def _value(name: str, text: str) -> Any:
         return text
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Misconfigured(
             f"The CAPO property {name} is no JSON: {error}.", remedy=f"It says {text[:80]!r}."
         ) from error

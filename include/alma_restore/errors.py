@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+_LONGEST = 2000
+"""Characters of a sentence: what a file quotes of itself can be of any length."""
+
 
 class RestoreError(Exception):
     """Something that ends a stage, told in one sentence: what, which, and what to do.
@@ -18,10 +21,13 @@ class RestoreError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(self, sentence: str, *, remedy: str = "", log_tail: str = "") -> None:
-        super().__init__(f"{sentence} {remedy}".strip())
-        self.sentence = sentence
-        self.remedy = remedy
+        self.sentence = _one_line(sentence)
+        self.remedy = _one_line(remedy)
         self.log_tail = log_tail
+        super().__init__(self.sentence)
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.remedy}".strip()
 
 
 class Refused(RestoreError):
@@ -74,3 +80,10 @@ class Misconfigured(RestoreError):
     """This installation lacks something; an operator has to mend it."""
 
     kind = "misconfigured"
+
+
+def _one_line(text: str) -> str:
+    """Sentences quote what comes from outside: it begins no line of a log or a mail, and colours no terminal."""
+    told = " ".join(text[: 2 * _LONGEST].split())
+    told = "".join(char if char.isprintable() else repr(char)[1:-1] for char in told)
+    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]} ..."

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from servers import postgresql, redis
+from traces import files_with, processes_with, tables_with, task_lines
 
 from alma_restore.catalogue.migrate import migrate
 from alma_restore.catalogue.store import Catalogue
@@ -25,6 +26,12 @@ from alma_restore.demo.small_airflow import SmallAirflow, free_port
 MOUS_UID = "uid://A001/X1284/X266"  # of one execution block
 CASA_WORKER = "celery worker --queues casa --concurrency 1 --skip-serve-logs --celery-hostname casa@%h"
 OTHER_WORKER = "celery worker --queues default,archive --concurrency 2 --skip-serve-logs --celery-hostname other@%h"
+SECRETS = {name: f"{name}-that-nobody-may-see" for name in ("database", "catalogue", "ngas", "metadata", "jwt")}
+STAGES = {"stage_products": "stage"}
+"""Stages that are not named as their tasks."""
+OURS = ("alma_restore", "airflow.task.operators")
+"""Loggers that write during a stage: our modules, and CASA through its operator."""
+
 COMPONENTS = ("api-server", "scheduler", "dag-processor", OTHER_WORKER, CASA_WORKER)
 
 
@@ -35,12 +42,14 @@ class Production:
     airflow: SmallAirflow
     catalogue: Catalogue
     mails: MailCatcher
+    run: Path
+    databases: tuple[str, str]
 
     def task(self, run_id: str, task_id: str) -> dict[str, Any]:
         path = f"dags/restore_mous/dagRuns/{run_id}/taskInstances/{task_id}"
         return dict(self.airflow.api("GET", path).json())
 
-    def wait(self, what: str, seen: Callable[[], Any], limit_s: float = 60) -> Any:
+    def wait(self, what: str, seen: Callable[[], Any], limit_s: float = 300) -> Any:
         deadline = time.monotonic() + limit_s
         while not (found := seen()):
             self.airflow.check_alive()
@@ -58,9 +67,15 @@ def production(tmp_path: Path, demo_archive: Path, casa_python: Path) -> Iterato
         broker = stack.enter_context(redis())
         mails = stack.enter_context(MailCatcher(here.run / "mails", ports.smtp))
         stack.enter_context(NgasServer(demo_archive / "ngas", port=ports.ngas))
-        catalogue_url = f"postgresql+psycopg://{database}/catalogue"
+        catalogue_url = f"postgresql+psycopg://{with_password(database, 'catalogue')}/catalogue"
+        database = with_password(database, "database")
+        ngas = {"conn_type": "http", "host": "127.0.0.1", "port": ports.ngas, "login": "alma"}
+        metadata = {"conn_type": "alma_embedded", "host": str(demo_archive / "metadata.sqlite")}
         variables = {
             **demo.environment(here, ports, demo_archive),
+            "AIRFLOW_CONN_ALMA_NGAS": json.dumps({**ngas, "password": SECRETS["ngas"]}),
+            "AIRFLOW_CONN_ALMA_METADATA": json.dumps({**metadata, "password": SECRETS["metadata"]}),
+            "AIRFLOW__API_AUTH__JWT_SECRET": SECRETS["jwt"] * 3,
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}/airflow",
@@ -81,7 +96,13 @@ def production(tmp_path: Path, demo_archive: Path, casa_python: Path) -> Iterato
         migrate(catalogue_url)
         airflow.start()
         airflow.wait_until_healthy()
-        yield Production(airflow, Catalogue(catalogue_url), mails)
+        databases = (variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"], catalogue_url)
+        yield Production(airflow, Catalogue(catalogue_url), mails, here.run, databases)
+
+
+def with_password(database: str, name: str) -> str:
+    """An address with a password, which this server does not look at."""
+    return database.replace("@", f":{SECRETS[name]}@")
 
 
 def casa_processes(workspace: Path) -> list[psutil.Process]:
@@ -96,6 +117,7 @@ def casa_processes(workspace: Path) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.timeout(900)
 def test_casa_outlives_its_celery_worker_and_runs_once(production: Production) -> None:
     airflow, catalogue = production.airflow, production.catalogue
     unpause = {"json": {"is_paused": False}}
@@ -109,6 +131,7 @@ def test_casa_outlives_its_celery_worker_and_runs_once(production: Production) -
     )
     workspace = Path(record.workspace)
     production.wait("CASA's process", lambda: casa_processes(workspace))
+    assert processes_with(SECRETS.values()) == []
 
     airflow.kill_component(CASA_WORKER)
 
@@ -126,3 +149,28 @@ def test_casa_outlives_its_celery_worker_and_runs_once(production: Production) -
     assert json.loads((delivery / "restore.json").read_text())["mous_uid"] == MOUS_UID
     assert list(delivery.rglob("*.ms"))
     assert not casa_processes(workspace)
+
+    check_that_no_secret_is_left(production)
+    check_that_every_line_tells_what_it_is_about(production, run_id, record.id)
+
+
+def check_that_no_secret_is_left(production: Production) -> None:
+    """In no log, workspace, delivery, mail, and no table of either database: params, XCom, rendered fields."""
+    assert files_with(SECRETS.values(), production.run) == []
+    for url in production.databases:
+        assert tables_with(SECRETS.values(), url) == []
+
+
+def check_that_every_line_tells_what_it_is_about(production: Production, run_id: str, request_id: str) -> None:
+    """CASA's lines included; what Airflow writes before and after a stage is about the task alone."""
+    said: dict[str, list[str]] = {}
+    for task_id, line in task_lines(production.run / "airflow" / "logs", run_id):
+        if "request_id" in line:
+            assert line["request_id"] == request_id
+            assert line["mous_uid"] == MOUS_UID
+            assert line["stage"] == STAGES.get(task_id, task_id)
+            said.setdefault(task_id, []).append(line["event"])
+        else:
+            assert not line.get("logger", "").startswith(OURS), f"{task_id}: {line}"
+    assert {"open_request", "fetch_asdm", "fetch_products", "run_casa", "verify", "deliver"} <= set(said)
+    assert any("restored 1 execution blocks" in event for event in said["run_casa"])

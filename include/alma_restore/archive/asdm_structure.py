@@ -179,7 +179,7 @@ def _text(row: etree._Element, name: str) -> str:
 
 def _number(row: etree._Element, name: str) -> int:
     text = _text(row, name)
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > bdf.LONGEST_NUMBER:
         document = guarded_xml.local_name(row.getroottree().getroot())
-        raise Corrupt(f"{document} has {name} {text!r} where a number belongs.", remedy=_REMEDY)
+        raise Corrupt(f"{document} has {name} {text[:80]!r} where a number belongs.", remedy=_REMEDY)
     return int(text)

@@ -12,6 +12,9 @@ from lxml import etree
 from alma_restore import guarded_xml
 from alma_restore.errors import Corrupt
 
+LONGEST_NUMBER = 30
+"""Characters; Python itself refuses to read numbers of thousands of digits."""
+
 _LINE_BYTES = 64 * 1024
 _XML_BYTES = 4 * 1024 * 1024
 _HEADER_LINES = 12
@@ -214,8 +217,8 @@ class _Reader:
         self._at += 1
 
     def _number(self, text: str | None) -> int:
-        if text is None or not text.strip().isdecimal():
-            raise self._damaged(f"has {text!r} where a number belongs")
+        if text is None or not text.strip().isdecimal() or len(text) > LONGEST_NUMBER:
+            raise self._damaged(f"has {text and text[:80]!r} where a number belongs")
         return int(text)
 
     def _damaged(self, how: str) -> Corrupt:

@@ -14,6 +14,7 @@ from alma_restore.errors import NotAvailable
 
 _MESSAGE_BYTES = 1024 * 1024
 _TRICKLE_BYTES = 16 * 1024
+_LONGEST_NUMBER = 30
 
 
 class Address(NamedTuple):
@@ -125,7 +126,7 @@ def get(node: Address, command: str, file_id: str, headers: Mapping[str, str], t
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.strip().isdecimal() else None
+    return int(text) if text.strip().isdecimal() and len(text) <= _LONGEST_NUMBER else None
 
 
 def _words(error: Exception) -> str:
