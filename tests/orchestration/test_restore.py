@@ -15,6 +15,7 @@ from alma_restore import settings
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.demo.archive import DEMO_MOUSS
 from alma_restore.request import RestoreRequest
+from alma_restore.restore import opening
 from far_end import SSHD, far_end
 
 ONE_EB = "uid://A001/X1284/X266"
@@ -24,13 +25,13 @@ EMAIL = "astronomer@example.org"
 
 @pytest.fixture
 def restore(dag_of, home, catalogue, mails):
-    """Run restore_mous on a conf; returns the request as stored, and the mails sent."""
+    """Run restore_mous on a conf; returns the request as stored, and the mails sent when it had ended."""
 
     def run(**conf):
         dag_run = dag_of("restore_mous").test(run_conf={"email": EMAIL, **conf})
         request = catalogue.by_run_id(dag_run.run_id)
         assert request is not None
-        return request, mails.mails()
+        return request, [mail for mail in mails.mails() if not mail["Subject"].endswith(": accepted")]
 
     return run
 
@@ -43,17 +44,21 @@ def delivered_folders(home):
     return [path for path in (home / "deliveries").glob("*") if not path.name.startswith(".")]
 
 
-def test_one_restore_is_delivered_verified_and_told(restore, home, catalogue):
-    request, mails = restore(eb_uid=next(str(mous.ebs[0].uid) for mous in DEMO_MOUSS if mous.uid == ONE_EB))
+def test_one_restore_is_delivered_verified_and_told(restore, home, catalogue, mails):
+    request, told = restore(eb_uid=next(str(mous.ebs[0].uid) for mous in DEMO_MOUSS if mous.uid == ONE_EB))
     assert (request.state, request.mous_uid, request.reason) == ("delivered", ONE_EB, "")
     (folder,) = delivered_folders(home)
     assert [path.name for path in folder.glob("*.ms")] == ["uid___A002_Xcc8b1f_X2d1a.ms"]
     wanted = ("PPR.xml", "restore.json", "report.html", "README.txt", "flux.csv", "SHA256SUMS")
     assert all((folder / name).is_file() for name in wanted)
     subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
-    (mail,) = mails
+    (mail,) = told
     assert mail["To"] == EMAIL
     assert str(folder) in text_of(mail)
+    assert [mail["Subject"] for mail in mails.mails()] == [
+        f"ALMA restore of {ONE_EB}: accepted",
+        f"ALMA restore of {ONE_EB}: calibrated data delivered",
+    ]
     assert not Path(request.workspace).exists()
     assert catalogue.reserved_bytes(settings.settings().spool_root) == 0
 
@@ -190,3 +195,11 @@ def test_a_dead_mail_server_fails_nothing(restore, home, catalogue, mails, monke
     request, _ = restore(mous_uid="uid://A001/X12a3/X80e")
     assert request.state == "refused"
     assert any("could not be sent" in line.note for line in catalogue.history(request.id))
+
+
+@pytest.mark.parametrize(
+    ("told", "user", "asker"),
+    [("", "ada", "ada"), ("ada", "ada", "ada"), ("detection", None, "detection"), ("ada", "eve", "ada, through eve")],
+)
+def test_who_starts_a_run_in_the_name_of_another_is_named(told, user, asker):
+    assert opening.asker(told, user) == asker

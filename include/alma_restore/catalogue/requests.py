@@ -117,7 +117,7 @@ class Requests(Store):
         with self._write() as session:
             row = locked(session, request_id)
             if row.state in ("refused", "failed", "cancelled"):
-                _note(session, row, f"{stage}: {error.sentence}")
+                note_in(session, row, f"{stage}: {error.sentence}")
                 return _record(row)
             move(session, row, end, stage, error.sentence)
             row.error_kind = error.kind
@@ -150,7 +150,7 @@ class Requests(Store):
     def note(self, request_id: str, note: str) -> None:
         """Add a line to the history that changes nothing, at any time: a mail sent, a job submitted."""
         with self._write() as session:
-            _note(session, locked(session, request_id), note)
+            note_in(session, locked(session, request_id), note)
 
     def get(self, request_id: str) -> RequestRecord:
         """One request.
@@ -297,7 +297,8 @@ def move(session: Session, row: RequestRow, state: State, stage: str, note: str)
     _write_line(session, row, state, stage, note)
 
 
-def _note(session: Session, row: RequestRow, note: str) -> None:
+def note_in(session: Session, row: RequestRow, note: str) -> None:
+    """Add a line to a request's history that changes nothing."""
     _write_line(session, row, _state(row), row.stage, note)
 
 

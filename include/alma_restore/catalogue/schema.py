@@ -135,6 +135,17 @@ class TransitionRow(Base):
     note: Mapped[str]
 
 
+class FollowerRow(Base):
+    """Somebody who joined a request that was there already."""
+
+    __tablename__ = "follower"
+
+    request_id: Mapped[str] = mapped_column(ForeignKey("request.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(primary_key=True)
+    joined_at: Mapped[datetime]
+
+
 class DeliveryRow(Base):
     """What a request delivered, where, and until when it is kept."""
 

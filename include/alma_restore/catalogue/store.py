@@ -7,12 +7,13 @@ from alma_restore.catalogue.calibrations import Calibrations
 from alma_restore.catalogue.changes import Changes
 from alma_restore.catalogue.deliveries import Deliveries
 from alma_restore.catalogue.figures import FiguresStore
+from alma_restore.catalogue.followers import Followers
 from alma_restore.catalogue.migrate import migrate
 from alma_restore.catalogue.requests import Requests
 from alma_restore.catalogue.reservations import Reservations
 
 
-class Catalogue(Audit, Calibrations, Changes, Deliveries, FiguresStore, Requests, Reservations):
+class Catalogue(Audit, Calibrations, Changes, Deliveries, FiguresStore, Followers, Requests, Reservations):
     """Everything the catalogue can tell and store, on SQLite or PostgreSQL; one object serves threads and forks.
 
     All methods raise `NotAvailable` when the database does not answer.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 import textwrap
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from email import policy
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 from functools import cache
@@ -19,10 +19,13 @@ from markupsafe import Markup
 
 from alma_restore.catalogue.records import DeliveryRecord, RequestRecord
 from alma_restore.catalogue.states import State
-from alma_restore.errors import Inconsistent
+from alma_restore.mail.addresses import address, veiled
 from alma_restore.settings import MailSettings
+from alma_restore.units import moment, size
 
-Occasion = Literal["accepted", "refused", "delivered", "delivered_with_warnings", "failed", "about_to_expire"]
+Occasion = Literal[
+    "accepted", "refused", "delivered", "delivered_with_warnings", "failed", "about_to_expire", "cancelled"
+]
 
 _BY_STATE: dict[State, Occasion] = {
     "accepted": "accepted",
@@ -30,6 +33,7 @@ _BY_STATE: dict[State, Occasion] = {
     "delivered": "delivered",
     "delivered_with_warnings": "delivered_with_warnings",
     "failed": "failed",
+    "cancelled": "cancelled",
 }
 _SUBJECTS: dict[Occasion, str] = {
     "accepted": "accepted",
@@ -38,12 +42,21 @@ _SUBJECTS: dict[Occasion, str] = {
     "delivered_with_warnings": "calibrated data delivered, with warnings",
     "failed": "failed",
     "about_to_expire": "the delivery is about to expire",
+    "cancelled": "cancelled",
 }
+_TONES: dict[Occasion, str] = {
+    "accepted": "#0b6e8f",
+    "refused": "#a3232f",
+    "delivered": "#1f7a4c",
+    "delivered_with_warnings": "#b07410",
+    "failed": "#a3232f",
+    "about_to_expire": "#b07410",
+    "cancelled": "#66707c",
+}
+"""The colour beside a mail's first sentence: none of them is read alone."""
 _TEMPLATES: dict[Occasion, str] = {"delivered_with_warnings": "delivered"}
 _WIDTH = 78
 _UNPRINTABLE = re.compile(r"[^\n\t\x20-\x7e\xa0-\U0010ffff]")
-_SPEC = r"[^\s@<>(),;:\"\\\[\]]+@[^\s@<>(),;:\"\\\[\]]+"
-_ADDRESS = re.compile(rf"({_SPEC})|([^<>@,;\"]*?)\s*<({_SPEC})>")
 _LONG_LINES = policy.default.clone(max_line_length=200)
 """Below this length headers are not folded: the standard library breaks a Message-ID that it folds."""
 _LOG_LINES = 40
@@ -59,38 +72,45 @@ def compose(
     request: RequestRecord,
     settings: MailSettings,
     *,
+    to: str = "",
     delivery: DeliveryRecord | None = None,
     measurement_sets: Sequence[str] = (),
     link: str = "",
+    note: str = "",
 ) -> EmailMessage:
     """The mail for one occasion, as plain text and as HTML.
 
     Args:
-        request: its `email` is the recipient.
+        to: who joined the request; empty: its asker. No mail tells one of them the address of another.
         delivery: what was delivered, for the occasions that speak of it.
         measurement_sets: names of the delivered MeasurementSets, for the example of how to open one.
         link: the request's page; empty: there is none.
+        note: what the request's history says of this occasion.
 
     Raises:
-        Inconsistent: the request has no usable e-mail address, or the sender's cannot be used.
+        Inconsistent: the recipient's address is none, or the sender's.
     """
+    recipient = to or request.email
     message = EmailMessage(_LONG_LINES)
-    message["From"] = _address(settings.sender)
-    message["To"] = _address(request.email)
+    message["From"] = address(settings.sender)
+    message["To"] = address(recipient)
     message["Subject"] = f"ALMA restore of {_subject_uid(request)}: {_SUBJECTS[occasion]}"
     message["Date"] = format_datetime(datetime.now(timezone.utc))
     # The same mail sent again is the same mail, and all mails of one request are one thread.
-    message["Message-ID"] = f"<{request.id}.{request.attempt}.{occasion}@alma-restore>"
+    message["Message-ID"] = f"<{request.id}.{request.attempt}.{occasion}{_of_follower(request, to)}@alma-restore>"
     message["References"] = f"<{request.id}@alma-restore>"
     message["Auto-Submitted"] = "auto-generated"
     words = {
         "request": request,
         "mous": request.mous_uid or request.eb_uid,
         "delivery": delivery,
-        "example": [f"listobs(vis='{name}')" for name in list(measurement_sets)[:1]],
+        "example": _example(measurement_sets[0], bool(request.request.get("tar"))) if measurement_sets else ["casa"],
         "link": link,
+        "note": note,
+        "joined": recipient != request.email,
         "contact": settings.contact,
         "subject": message["Subject"],
+        "tone": _TONES[occasion],
     }
     template = f"{_TEMPLATES.get(occasion, occasion)}.jinja"
     message.set_content(_environment("text").get_template(template).render(words))
@@ -98,19 +118,18 @@ def compose(
     return message
 
 
+def _example(name: str, in_tar: bool) -> list[str]:
+    """How to look into a delivered MeasurementSet."""
+    return [*([f"tar -xf {shlex.quote(f'{name}.tar')}"] if in_tar else []), "casa", f"listobs(vis='{name}')"]
+
+
+def _of_follower(request: RequestRecord, to: str) -> str:
+    """What tells the mail to somebody who joined from the same mail to others."""
+    return f".{hashlib.sha256(f'{request.id} {to}'.encode()).hexdigest()[:8]}" if to not in ("", request.email) else ""
+
+
 def _subject_uid(request: RequestRecord) -> str:
     return request.mous_uid or request.eb_uid or request.id[:8]
-
-
-def _address(text: str) -> Address:
-    """One address, with or without a name; what could be two, or hide a header, is none."""
-    match = _ADDRESS.fullmatch(text) if text.isprintable() else None
-    try:
-        if match:
-            return Address(match[2] or "", addr_spec=match[1] or match[3])
-    except (ValueError, IndexError):  # what the standard library's parser raises
-        pass
-    raise Inconsistent(f"No mail can be sent with the address {text[:80]!r}.")
 
 
 @cache
@@ -125,20 +144,15 @@ def _environment(form: Literal["text", "html"]) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["form"] = f"{form}.jinja"
-    environment.filters |= {"size": _size, "day": _day, "wrapped": _wrapped, "tail": _tail, "quoted": shlex.quote}
+    environment.filters |= {
+        "size": size,
+        "moment": moment,
+        "veiled": veiled,
+        "wrapped": _wrapped,
+        "tail": _tail,
+        "quoted": shlex.quote,
+    }
     return environment
-
-
-def _size(size_bytes: int) -> str:
-    """A size for people, in decimal units as disks are sold."""
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if size_bytes >= scale:
-            return f"{size_bytes / scale:.3g} {unit}"
-    return f"{size_bytes / 1e3:.3g} kB"
-
-
-def _day(moment: datetime) -> str:
-    return f"{moment.astimezone(timezone.utc):%d %B %Y, %H:%M} UTC".lstrip("0")
 
 
 def _wrapped(text: str, indent: int = 0) -> str:

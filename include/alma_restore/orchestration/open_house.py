@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import BaseHook
+from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from alma_restore.archive import oracle
@@ -19,7 +20,7 @@ from alma_restore.archive.source import Archive
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.delivery.sftp import SftpClient
 from alma_restore.errors import Misconfigured
-from alma_restore.restore.house import House
+from alma_restore.restore.house import PAGES_AT, House
 from alma_restore.settings import NgasSettings, Settings, settings
 
 METADATA_CONNECTION = "alma_metadata"
@@ -34,7 +35,13 @@ def open_house() -> House:
         Misconfigured: a connection is missing, or the settings cannot be used.
     """
     here = settings()
-    return House(here, Catalogue.opened(here.catalogue), _archive(here), send_mail, open_sftp)
+    return House(here, Catalogue.opened(here.catalogue), _archive(here), send_mail, open_sftp, pages=_pages())
+
+
+def _pages() -> str:
+    """Where people find the archive page: below the address that Airflow itself gives to people."""
+    airflow = str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
+    return f"{airflow}{PAGES_AT}" if airflow else ""
 
 
 def _archive(here: Settings) -> Archive:

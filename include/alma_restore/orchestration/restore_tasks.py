@@ -28,15 +28,16 @@ QUEUES = settings().queues
 @task(retries=2, retry_delay=timedelta(seconds=10))
 def open_request() -> dict[str, Any]:
     """Store what was asked for, and decide whether it can be done."""
-    from alma_restore.restore import opening
+    from alma_restore.restore import opening, telling
 
     run = get_current_context()["dag_run"]
-    asker = {"requested_by": run.triggering_user_name or ""}
-    record = opening.store_request(open_house(), asker | (run.conf or {}), run.run_id)
+    asker = {"requested_by": opening.asker(str((run.conf or {}).get("requested_by", "")), run.triggering_user_name)}
+    record = opening.store_request(open_house(), (run.conf or {}) | asker, run.run_id)
     with stage("open_request", record.id) as house:
         opened = opening.admit(house, record.id)
     return {"request_id": opened.request_id, "mous_uid": opened.mous_uid, "eb_uids": list(opened.eb_uids)}
 
+        telling.tell_accepted(house, record.id)
 
 @task(retries=DISK_LOOKS, retry_delay=timedelta(minutes=5))
 def prepare_workspace(request: dict[str, Any]) -> list[str]:

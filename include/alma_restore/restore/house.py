@@ -17,16 +17,28 @@ from alma_restore.settings import Settings
 from alma_restore.uid import Uid
 from alma_restore.workspace import Workspace
 
+PAGES_AT = "/mous"
+"""Where Airflow's api-server shows the archive page."""
+
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """The settings, our catalogue, the archive, and the ways to send mail and to reach an SFTP site by its name."""
+    """The settings, our catalogue, the archive, and the ways to send mail and to reach an SFTP site by its name.
+
+    Attributes:
+        pages: URL of the archive page, for links in mails; empty: nobody knows it.
+    """
 
     settings: Settings
     catalogue: Catalogue
     archive: Archive
     send_mail: Callable[[EmailMessage], None]
     open_sftp: Callable[[str], AbstractContextManager[SftpClient]]
+    pages: str = ""
+
+    def page_of(self, request_id: str) -> str:
+        """The page of a request; empty where nobody knows it."""
+        return f"{self.pages}/requests/{request_id}" if self.pages else ""
 
     def workspace(self, request_id: str) -> Workspace:
         """The workspace of an opened request.
