@@ -32,7 +32,7 @@ def restore_mous() -> None:
     products = tasks.fetch_products(request)
     staged = tasks.stage_products(request)
     ppr = tasks.write_ppr(request)
-    calibrated = tasks.run_casa(request)
+    calibrated = tasks.run_casa(request, ppr)
     verified = tasks.verify(request)
     delivered = tasks.deliver(request)
     closed = tasks.close_request().as_teardown()

@@ -59,6 +59,11 @@ class Workspace:
         return self.root.parent.name == _PARTS
 
     @property
+    def spool(self) -> Path:
+        """Where all restores are worked on."""
+        return self.root.parents[2] if self.is_part else self.root.parent
+
+    @property
     def runs(self) -> tuple[Workspace, ...]:
         """The workspaces that CASA runs in: the parts, or this one as a whole."""
         return self.parts or (self,)

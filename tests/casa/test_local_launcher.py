@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sys
 import textwrap
 import time
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from alma_restore.casa import launchers, outcome
-from alma_restore.casa.launchers.base import Handle, Job, JobState
+from alma_restore.casa.launchers.base import Handle, Job, JobState, Places
 from alma_restore.casa.launchers.local import LocalLauncher
 from alma_restore.errors import CasaFailed, Misconfigured
 from alma_restore.settings import CasaSettings
@@ -185,3 +186,34 @@ def test_launchers_are_found_by_name() -> None:
     assert isinstance(launchers.get("local", CasaSettings()), LocalLauncher)
     with pytest.raises(Misconfigured, match="local"):
         launchers.get("moon", CasaSettings())
+
+
+def test_jobs_wait_for_a_place_on_their_machine_in_which_they_can_be_cancelled(
+    launcher: LocalLauncher, submit: Submit, tmp_path: Path
+) -> None:
+    places = Places(tmp_path / "places", 1)
+    first = submit("sleep", "60", folder="first", places=places)
+    while launcher.poll(first).phase != "running":
+        time.sleep(0.02)
+    second = submit("touch", "second-began", folder="second", places=places)
+    third = submit("echo", "third", folder="third", places=places)
+    for waiting in (second, third):
+        assert launcher.poll(waiting) == JobState(
+            "waiting", note=f"CASA waits for one of 1 places on {socket.gethostname()}"
+        )
+    launcher.cancel(second)
+    launcher.cancel(first)
+    assert ended(launcher, third) == JobState("ended", 0)
+    assert launcher.poll(second) == JobState("ended", note="it was cancelled")
+    assert not (tmp_path / "second-began").exists()
+
+
+def test_the_place_of_a_keeper_that_is_killed_is_free_again(
+    launcher: LocalLauncher, submit: Submit, tmp_path: Path
+) -> None:
+    places = Places(tmp_path / "places", 1)
+    first = submit("sleep", "60", folder="first", places=places)
+    while launcher.poll(first).phase != "running":
+        time.sleep(0.02)
+    psutil.Process(int(first.job_id)).kill()
+    assert ended(launcher, submit("true", folder="second", places=places)) == JobState("ended", 0)

@@ -11,13 +11,14 @@ from alma_restore.casa import attempts, launchers, outcome
 from alma_restore.casa.attempts import Attempt
 from alma_restore.casa.casa_home import casa_home
 from alma_restore.casa.installations import Installation
-from alma_restore.casa.launchers.base import Handle, Job, JobState, Launcher
+from alma_restore.casa.launchers.base import Handle, Job, JobState, Launcher, Places
 from alma_restore.casa.watching import Progress, Watch
 from alma_restore.errors import NotAvailable, RestoreError
 from alma_restore.ppr.build import PROCEDURE
 from alma_restore.settings import CasaSettings
 from alma_restore.workspace import Workspace
 
+_PLACES = ".casa-places"
 _LEFT_IN_PRODUCTS = ("errorexit-*.txt", f"*.{PROCEDURE}.weblog.tgz")
 """What the pipeline puts beside the delivered products when it fails."""
 
@@ -25,18 +26,22 @@ _LEFT_IN_PRODUCTS = ("errorexit-*.txt", f"*.{PROCEDURE}.weblog.tgz")
 def for_restore(installation: Installation, workspace: Workspace, casa: CasaSettings, attempt: int) -> Job:
     """The command line, the environment and the limits of one CASA run.
 
+    The cores are for one run that restores several execution blocks; runs of one each share them on their machine.
+
     Source: DOMAIN sections 12 and 13.
     """
+    cores = 1 if workspace.is_part else casa.cores
     return Job(
         name=f"restore_{workspace.root.name}",
-        argv=installation.argv(workspace.ppr, casa.cores),
+        argv=installation.argv(workspace.ppr, cores),
         env=environment(installation, workspace),
         cwd=workspace.working.resolve(),  # CASA makes every path absolute: it must be of this attempt alone
         folder=attempts.folder(workspace, attempt),
-        cores=casa.cores,
+        cores=cores,
         memory_bytes=casa.memory_bytes,
         time_limit_s=casa.time_limit_s,
         niceness=casa.niceness,
+        places=Places(workspace.spool / _PLACES, casa.cores) if workspace.is_part else None,
     )
 
 

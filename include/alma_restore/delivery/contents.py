@@ -27,6 +27,7 @@ _PRODUCTS = (
 )
 """Names of the calibration's products that are handed on, with whatever prefix they were delivered."""
 
+_WEBLOG = "weblog_of_the_restore"
 _OF_THE_RESTORE = ("PPR.xml", "restore.json", "report.html", README)
 
 
@@ -71,9 +72,10 @@ def gather(workspace: Workspace, mous_uid: Uid, eb_uids: Iterable[Uid]) -> dict[
     for name in _OF_THE_RESTORE:
         if (workspace.root / name).is_file():
             files[name] = (workspace.root / name).resolve()
-    weblogs = sorted(workspace.working.glob("pipeline-*/html"))
-    if weblogs:
-        files |= _below(weblogs[-1], "weblog_of_the_restore", inside)
+    for run in workspace.runs:
+        name = f"{_WEBLOG}/{run.root.name}" if run.is_part else _WEBLOG
+        for weblog in sorted(run.working.glob("pipeline-*/html"))[-1:]:
+            files |= _below(weblog, name, inside)
     return files
 
 

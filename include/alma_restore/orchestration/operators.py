@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
 
 from alma_restore.casa.launchers.base import Handle, JobState, Launcher
 from alma_restore.errors import CasaFailed, NotAvailable
 from alma_restore.orchestration.open_house import open_house
 from alma_restore.orchestration.stages import stage
 from alma_restore.restore.house import House
+from alma_restore.uid import Uid
 
 
 class RunCasaOperator(BaseOperator):
-    """Runs CASA on the PPR of one request.
+    """Runs CASA on a PPR of one request.
 
     CASA is a job of its own, outside the task's process; its handle lies in the workspace. A retry after a lost worker
     finds the running job again. Marking the task or the run as failed stops the job with everything it started.
 
     A job on a cluster is waited for by a trigger, without a worker; so is a cluster that does not answer.
 
+    The first execution block that fails stops the CASA runs of the others.
+
     Args:
         request: what `open_request` returned.
+        restores: the MOUS, or the execution block, that this CASA run restores: one of what `write_ppr` returned.
     """
 
-    template_fields = ("request",)
+    template_fields = ("request", "restores")
 
-    def __init__(self, *, request: Any, **kwargs: Any) -> None:
+    def __init__(self, *, request: Any, restores: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.request = request
+        self.restores = restores
 
-    def execute(self, context: Any) -> dict[str, Any]:
-        return self.start(context)
+    def execute(self, context: Any) -> None:
+        self.start(context)
 
-    def start(self, context: Any, event: Any = None, silent_since: float | None = None) -> dict[str, Any]:
+    def start(self, context: Any, event: Any = None, silent_since: float | None = None) -> None:
         """Start CASA, or find it again, and wait for its end.
 
         Args:
@@ -46,10 +54,10 @@ class RunCasaOperator(BaseOperator):
         from alma_restore.casa import launchers
         from alma_restore.restore import calibrating
 
-        with stage("run_casa", self._request_id) as house:
+        with self._stage() as house:
             casa = house.settings.casa
             try:
-                handle = calibrating.start_casa(house, self._request_id)
+                handle = calibrating.start_casa(house, self._request_id, self._uid)
             except NotAvailable as error:
                 silent_since = silent_since or time.time()
                 launcher = launchers.get(casa.launcher, casa)
@@ -58,36 +66,54 @@ class RunCasaOperator(BaseOperator):
                 self._start_later(launcher, error, silent_since)
             if launchers.get(handle.launcher, casa).detached:
                 self._wait_without_worker(house, handle)
-            state = calibrating.watch_casa(house, self._request_id, handle, self.log.info)
-            calibrating.finish_casa(house, self._request_id, state)
-        return {"request_id": self._request_id}
+            state = calibrating.watch_casa(house, self._request_id, self._uid, handle, self.log.info)
+            calibrating.finish_casa(house, self._request_id, self._uid, state)
 
-    def finish(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+    def finish(self, context: Any, event: dict[str, Any]) -> None:
         """Judge how the job ended that `CasaJobTrigger` waited for."""
         from alma_restore.restore import calibrating
 
-        with stage("run_casa", self._request_id) as house:
+        with self._stage() as house:
             if "given_up" in event:
                 raise CasaFailed(**event["given_up"])
-            calibrating.finish_casa(house, self._request_id, JobState(**event["state"]))
-        return {"request_id": self._request_id}
+            calibrating.finish_casa(house, self._request_id, self._uid, JobState(**event["state"]))
 
     def on_kill(self) -> None:
         from alma_restore.restore import calibrating
 
         if isinstance(self.request, dict):
             self.log.info("The task is being stopped: stopping CASA as well.")
-            calibrating.cancel_casa(open_house(), self._request_id)
+            calibrating.cancel_casa(open_house(), self._request_id, self._uid)
+
+    @contextmanager
+    def _stage(self) -> Iterator[House]:
+        from alma_restore.restore import calibrating
+
+        try:
+            with (
+                stage("run_casa", self._request_id) as house,
+                calibrating.naming(house, self._request_id, self._uid),
+            ):
+                yield house
+        except AirflowFailException:
+            with suppress(NotAvailable):  # what cannot be reached ends by itself; its end is of no account
+                calibrating.cancel_casa(open_house(), self._request_id)
+            raise
 
     @property
     def _request_id(self) -> str:
         return str(self.request["request_id"])
 
+    @property
+    def _uid(self) -> Uid:
+        return Uid(self.restores)
+
     def _wait_without_worker(self, house: House, handle: Handle) -> NoReturn:
         from alma_restore.casa import attempts
         from alma_restore.orchestration.triggers import CasaJobTrigger
+        from alma_restore.restore import calibrating
 
-        workspace = house.workspace(self._request_id)
+        workspace = calibrating.run_of(house, self._request_id, self._uid)
         trigger = CasaJobTrigger(str(workspace.root), asdict(handle), attempts.claim(workspace))
         self.defer(trigger=trigger, method_name="finish")
 

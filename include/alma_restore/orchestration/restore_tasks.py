@@ -74,7 +74,7 @@ def fetch_products(request: dict[str, Any]) -> int:
         return len(fetching.fetch_products(house, request["request_id"]))
 
 
-@task
+@task(retries=RETRIES, retry_delay=RETRY_DELAY)
 def stage_products(request: dict[str, Any]) -> None:
     """Put everything where the pipeline looks for it; choose the CASA."""
     from alma_restore.restore import calibrating
@@ -83,20 +83,25 @@ def stage_products(request: dict[str, Any]) -> None:
         calibrating.stage(house, request["request_id"])
 
 
-@task
-def write_ppr(request: dict[str, Any]) -> None:
-    """Write the pipeline processing request."""
+@task(retries=RETRIES, retry_delay=RETRY_DELAY)
+def write_ppr(request: dict[str, Any]) -> list[str]:
+    """Write the pipeline processing request; what gets a CASA job: the MOUS, or each of its execution blocks."""
     from alma_restore.restore import calibrating
 
     with stage("write_ppr", request["request_id"]) as house:
-        calibrating.write_ppr(house, request["request_id"])
+        return list(calibrating.write_ppr(house, request["request_id"]))
 
 
-def run_casa(request: Any) -> Any:
-    """Run CASA; the operator finds a running one again, and stops it when the run is cancelled."""
-    return RunCasaOperator(
-        task_id="run_casa", request=request, queue=QUEUES.casa, retries=3, retry_delay=timedelta(seconds=5)
-    ).output
+def run_casa(request: Any, uids: Any) -> Any:
+    """Run CASA, once or for each execution block; the operator finds a running one again, and stops it if cancelled."""
+    return RunCasaOperator.partial(
+        task_id="run_casa",
+        request=request,
+        queue=QUEUES.casa,
+        retries=3,
+        retry_delay=timedelta(seconds=5),
+        map_index_template="{{ task.restores }}",
+    ).expand(restores=uids)
 
 
 @task(queue=QUEUES.casa)

@@ -145,6 +145,19 @@ def read(path: Path) -> Manifest:
     return manifest
 
 
+def for_one_eb(path: Path, eb_uid: Uid) -> bytes:
+    """The same manifest without its other execution blocks: the pipeline copies all files that a manifest names."""
+    root = guarded_xml.parse(path)
+    for ous in root.findall("ous"):
+        for session in ous.findall("session"):
+            for asdm in session.findall("asdm"):
+                if _execution_block(asdm.get("name", "")) != eb_uid:
+                    session.remove(asdm)
+            if session.find("asdm") is None:
+                ous.remove(session)
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+
+
 @dataclass(frozen=True, slots=True)
 class _Reader:
     """Reads elements and names the file and the line when one is not as it should be."""

@@ -200,9 +200,13 @@ def _listing(workspace: Workspace, uid: Uid) -> str:
 
 def _task_calls(workspace: Workspace) -> str:
     """CASA's task calls as its run has noted them, with paths as seen from working/."""
-    logs = [workspace.working / "casa_commands.log", *workspace.working.glob("pipeline-*/html/casa_commands.log")]
+    return "\n".join(filter(None, map(_task_calls_of_run, workspace.runs)))
+
+
+def _task_calls_of_run(run: Workspace) -> str:
+    logs = [run.working / "casa_commands.log", *run.working.glob("pipeline-*/html/casa_commands.log")]
     noted = [log.read_text(errors="replace") for log in logs if log.is_file()]
-    return "\n".join(noted).replace(f"{workspace.root}/", "../").rstrip()
+    return "\n".join(noted).replace(f"{run.root}/", "../").rstrip()
 
 
 def _restore_script(facts: Mapping[str, Any]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alma_restore.archive.asdm_structure import AsdmFacts, check_asdm
@@ -11,11 +12,13 @@ from alma_restore.casa.installations import Installation
 from alma_restore.casa.launchers.base import Handle, JobState
 from alma_restore.casa.verification import VerificationReport
 from alma_restore.catalogue.records import RequestRecord
+from alma_restore.errors import NotAvailable, RestoreError
 from alma_restore.ppr import build, schema
 from alma_restore.products import manifest as manifests
 from alma_restore.products import staging
 from alma_restore.products.manifest import Manifest
 from alma_restore.report import compose, facts, plots
+from alma_restore.restore import parts
 from alma_restore.restore.fetching import wanted_products
 from alma_restore.restore.house import House, mous_of
 from alma_restore.rules import sched_block, sessions
@@ -46,8 +49,11 @@ def stage(house: House, request_id: str) -> Manifest:
     return staged.manifest
 
 
-def write_ppr(house: House, request_id: str) -> None:
+def write_ppr(house: House, request_id: str) -> tuple[Uid, ...]:
     """Write the PPR of this restore, valid against our schema.
+
+    Returns:
+        What gets a CASA job: the MOUS, or each of its execution blocks (setting `casa.jobs`).
 
     Raises:
         Refused: no SchedBlock of the MOUS can be named.
@@ -58,65 +64,103 @@ def write_ppr(house: House, request_id: str) -> None:
     metadata = house.archive.metadata
     structure = metadata.project_structure(mous_uid)
     reconciled = _sessions(house, mous_uid, manifests.in_folder(workspace.products))
-    content = build.build(
-        build.PprInput(
-            structure=structure,
-            mous_uid=mous_uid,
-            sched_block=sched_block.choose(metadata.sched_blocks(mous_uid)),
-            sessions=reconciled.sessions,
-            root=workspace.root,
-            site=house.settings.ppr.processing_site,
-            operator=house.settings.ppr.operator,
-            created=house.catalogue.get(request_id).created_at,
-        )
+    asked = build.PprInput(
+        structure=structure,
+        mous_uid=mous_uid,
+        sched_block=sched_block.choose(metadata.sched_blocks(mous_uid)),
+        sessions=reconciled.sessions,
+        root=workspace.root,
+        site=house.settings.ppr.processing_site,
+        operator=house.settings.ppr.operator,
+        created=house.catalogue.get(request_id).created_at,
     )
+    content = build.build(asked)
     schema.validate(content)
     workspace.ppr.write_bytes(content)
+    if house.settings.casa.jobs == "eb":
+        _cancel(house, workspace)  # of an earlier attempt, when the setting was another one
+        parts.make(workspace, asked)
+        return asked.eb_uids
+    for part in workspace.parts:
+        _cancel(house, part)
+    workspace.remove_parts()
+    return (mous_uid,)
 
 
-def start_casa(house: House, request_id: str) -> Handle:
-    """Start CASA on the PPR, or find the run that another process of this task started.
+def start_casa(house: House, request_id: str, uid: Uid) -> Handle:
+    """Start CASA on a PPR, or find the run that another process of this task started.
+
+    Args:
+        uid: what this run of CASA restores, one of those that `write_ppr` told.
 
     Raises:
         Misconfigured: it cannot be started.
         NotAvailable: where it should run, nobody answers.
     """
-    casa, workspace = house.settings.casa, house.workspace(request_id)
+    casa, workspace = house.settings.casa, run_of(house, request_id, uid)
     installation = _installation(house, house.catalogue.get(request_id))
     return job.start_or_attach(launchers.get(casa.launcher, casa), installation, workspace, casa)
 
 
-def watch_casa(house: House, request_id: str, handle: Handle, on_progress: Callable[[str], None]) -> JobState:
+def watch_casa(
+    house: House, request_id: str, uid: Uid, handle: Handle, on_progress: Callable[[str], None]
+) -> JobState:
     """Wait for the end of a run.
 
     Raises:
         CasaFailed: it exceeded a limit, and has been stopped; the log's tail is attached.
     """
-    casa = house.settings.casa
-    return job.watch(launchers.get(handle.launcher, casa), handle, house.workspace(request_id), casa, on_progress)
+    casa, workspace = house.settings.casa, run_of(house, request_id, uid)
+    return job.watch(launchers.get(handle.launcher, casa), handle, workspace, casa, on_progress)
 
 
-def finish_casa(house: House, request_id: str, state: JobState) -> None:
+def finish_casa(house: House, request_id: str, uid: Uid, state: JobState) -> None:
     """Judge an ended run.
 
     Raises:
         CasaFailed: it ended without all MeasurementSets; the log's tail is attached.
         Corrupt: it failed on damaged raw data.
     """
-    outcome.judge(house.workspace(request_id), state)
+    run = run_of(house, request_id, uid)
+    known = attempts.latest(run)
+    if known and known.peak_memory_bytes:
+        house.catalogue.set_casa_peak(request_id, known.peak_memory_bytes)
+    outcome.judge(run, state)
 
 
-def cancel_casa(house: House, request_id: str) -> None:
-    """Stop the CASA run of this request, if there is one, with everything it started.
+def cancel_casa(house: House, request_id: str, uid: Uid | None = None) -> None:
+    """Stop the CASA runs of this request that there are, with everything they started.
+
+    Args:
+        uid: only the one that restores this.
 
     Raises:
-        NotAvailable: where it runs, nobody answers.
+        NotAvailable: where one runs, nobody answers; the others are stopped.
     """
-    folder = house.catalogue.get(request_id).workspace
-    if folder and Path(folder).is_dir():
-        workspace, casa = Workspace(Path(folder)), house.settings.casa
-        known = attempts.latest(workspace)
-        job.cancel(launchers.get(known.handle.launcher if known else casa.launcher, casa), workspace)
+    record = house.catalogue.get(request_id)
+    if not record.workspace or not Path(record.workspace).is_dir():
+        return
+    whole = Workspace(Path(record.workspace))
+    failure = None
+    for workspace in (*whole.parts, whole) if uid is None else (run_of(house, request_id, uid),):
+        try:
+            _cancel(house, workspace)
+        except NotAvailable as error:
+            failure = error
+    if failure:
+        raise failure
+
+
+@contextmanager
+def naming(house: House, request_id: str, uid: Uid) -> Iterator[None]:
+    """Errors of an execution block's own CASA run name it."""
+    try:
+        yield
+    except RestoreError as error:
+        named = uid in error.sentence or uid.sanitised in error.sentence
+        if not named and run_of(house, request_id, uid).is_part:
+            error.sentence = f"{uid}: {error.sentence}"
+        raise
 
 
 def verify(house: House, request_id: str) -> VerificationReport:
@@ -126,6 +170,7 @@ def verify(house: House, request_id: str) -> VerificationReport:
         CasaFailed: a MeasurementSet is missing, not calibrated, or not what the raw data say.
     """
     workspace = house.workspace(request_id)
+    parts.gather(workspace)
     record = house.catalogue.get(request_id)
     installation = _installation(house, record)
     raw_data = _raw_facts(workspace)
@@ -138,6 +183,17 @@ def verify(house: House, request_id: str) -> VerificationReport:
         house.catalogue.note(request_id, drawn.missing)
     compose.write(workspace, installation, told, house.catalogue.stage_timings(request_id), drawn)
     return verified
+
+
+def run_of(house: House, request_id: str, uid: Uid) -> Workspace:
+    """The workspace in which CASA restores this: an execution block's part, or the MOUS's."""
+    workspace = house.workspace(request_id)
+    return workspace if uid == house.catalogue.get(request_id).mous_uid else workspace.part(uid)
+
+
+def _cancel(house: House, workspace: Workspace) -> None:
+    casa, known = house.settings.casa, attempts.latest(workspace)
+    job.cancel(launchers.get(known.handle.launcher if known else casa.launcher, casa), workspace)
 
 
 def _raw_facts(workspace: Workspace) -> dict[Uid, AsdmFacts]:

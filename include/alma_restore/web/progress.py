@@ -95,7 +95,7 @@ def look(house: House, record: RequestRecord, ebs_of: Mapping[Uid, int], now: da
         ends_at=ends_at,
         ebs=len(eb_names),
         fetched_ebs=sum((workspace.rawdata / name).is_dir() for name in eb_names) if workspace else 0,
-        casa_ebs=sum((workspace.working / f"{name}.ms").is_dir() for name in eb_names) if workspace else 0,
+        casa_ebs=sum(_has_begun(workspace, name) for name in eb_names) if workspace else 0,
         fetched_bytes=size_of(workspace.rawdata) + size_of(workspace.products) if workspace else 0,
         log=log_tail(workspace) if workspace else "",
     )
@@ -166,7 +166,15 @@ def size_of(folder: Path) -> int:
 
 
 def log_tail(workspace: Workspace, lines: int = LOG_LINES) -> str:
-    """The last lines of CASA's output in its latest attempt, however long the log is."""
+    """The last lines of CASA's output in its latest attempt, however long the log is; of each of several runs."""
+    tails = {run.root.name: _log_tail(run, lines // len(workspace.runs)) for run in workspace.runs}
+    begun = {name: tail for name, tail in tails.items() if tail}
+    if len(tails) == 1:
+        return "".join(begun.values())
+    return "\n\n".join(f"== {name}\n{tail}" for name, tail in begun.items())
+
+
+def _log_tail(workspace: Workspace, lines: int) -> str:
     attempt = attempts.latest(workspace)
     if attempt is None:
         return ""
@@ -194,6 +202,10 @@ def _fraction(steps: Sequence[Step], ends_at: datetime | None, now: datetime) ->
     if ends_at is None or first is None:
         return sum(step.state == "done" for step in steps) / len(steps)
     return min(0.99, (now - first) / max(ends_at - first, timedelta(seconds=1)))
+
+
+def _has_begun(workspace: Workspace, eb_name: str) -> bool:
+    return any((run.working / f"{eb_name}.ms").is_dir() for run in workspace.runs)
 
 
 def _eb_names(workspace: Workspace | None) -> list[str]:

@@ -9,6 +9,14 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """How many jobs of a kind may be at work on one machine; the others wait. `folder` is where that is counted."""
+
+    folder: Path
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One CASA run, ready to start.
 
@@ -21,6 +29,7 @@ class Job:
             written atomically when the command has ended: the truth about the job, whatever a queue says).
         cores, memory_bytes, time_limit_s: what it needs; None: the launcher's default.
         niceness: of the process.
+        places: None: as many jobs as come. A cluster, which has a queue, takes no notice.
     """
 
     name: str
@@ -32,6 +41,7 @@ class Job:
     memory_bytes: int | None = None
     time_limit_s: float | None = None
     niceness: int = 0
+    places: Places | None = None
 
     @property
     def log(self) -> Path:

@@ -1,8 +1,9 @@
 """Keeps one job on its machine: starts it, shows that the machine is alive, measures it, and stops it when told to.
 
-`python keeper.py FOLDER NICENESS MEMORY_BYTES COMMAND [ARGUMENT...]` outlives the task that starts it. In FOLDER, which
-other machines may see as well, it
+`python keeper.py FOLDER NICENESS MEMORY_BYTES PLACES COUNT COMMAND [ARGUMENT...]` outlives the task that starts it. In
+FOLDER, which other machines may see as well, it
 
+- waits until one of COUNT places is free (0: no limit), and takes `waiting` away; PLACES.N is the lock of each;
 - touches `heartbeat` every two seconds;
 - obeys `cancelled`, or a FOLDER that has gone: whatever carries the job's mark is stopped, and `stopped` says why;
 - stops a job that takes more than MEMORY_BYTES (0: no limit), and leaves the most that it took in `peak_memory_bytes`;
@@ -14,6 +15,7 @@ Started as a program it needs the standard library and psutil alone: it has to b
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sys
@@ -31,12 +33,24 @@ MARK = "ALMA_RESTORE_JOB"
 _BEAT_S = 2.0
 _GRACE_S = 3.0  # Airflow gives a cancelled task 5 s
 _LOOK_EVERY_S = 0.02
+_PLACE_EVERY_S = 0.2
 _KILLS = 5
 _CANCELLED = "it was cancelled"
 
 
+def wait_for_place(folder: Path, places: str, count: int) -> None:
+    """Take a place, which the kernel gives back when this process ends; or give up, when the job is cancelled."""
+    while not (_is_cancelled(folder) or any(_take(Path(f"{places}.{number}")) for number in range(count))):
+        time.sleep(_PLACE_EVERY_S)
+    with suppress(FileNotFoundError):  # the workspace is gone
+        (folder / "waiting").unlink()
+
+
 def keep(folder: Path, niceness: str, memory_bytes: int, command: Sequence[str]) -> None:
     """Run a command to its end, or to what ends it before."""
+    if _is_cancelled(folder):
+        tell_stopped(folder)
+        return
     job = Popen(["nice", "-n", niceness, *command])
     peak = 0
     while (code := _exit_code(job)) is None:
@@ -81,6 +95,16 @@ def tell_stopped(folder: Path) -> None:
     """Tell other machines that nothing of the job is left: they see its folder, not its processes."""
     with suppress(FileNotFoundError):  # the workspace is gone: nobody asks any more
         _write(folder / "stopped", _CANCELLED)
+
+
+def _take(place: Path) -> bool:
+    lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return False
+    return True  # left open, and held with it
 
 
 def _exit_code(job: Popen[bytes]) -> int | None:
@@ -150,4 +174,7 @@ def _signal(processes: Iterable[psutil.Process], number: int) -> None:
 
 
 if __name__ == "__main__":
-    keep(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4:])
+    its_folder, its_niceness, its_memory, its_places, its_count, *its_command = sys.argv[1:]
+    if int(its_count):
+        wait_for_place(Path(its_folder), its_places, int(its_count))
+    keep(Path(its_folder), its_niceness, int(its_memory), its_command)

@@ -52,7 +52,7 @@ class LocalLauncher:
         """
         job.folder.mkdir(parents=True, exist_ok=True)
         _heartbeat(job.folder).write_text(self._host)  # before the start: whoever finds the folder knows where to look
-        limits = (str(job.niceness), str(job.memory_bytes or 0))
+        limits = (str(job.niceness), str(job.memory_bytes or 0), *self._places(job))
         kept = (sys.executable, "-I", keeper.__file__, str(job.folder), *limits, *job.argv)
         try:
             started = run(
@@ -84,9 +84,9 @@ class LocalLauncher:
         if (host := self._elsewhere(handle)) and self._is_silent(handle):
             return JobState("lost", note=f"{host}, where it ran, has shown no sign of life for {self._silent_s:.0f} s")
         if host:
-            return JobState("running", note=f"CASA runs on {host}")
+            return _waiting(handle) or JobState("running", note=f"CASA runs on {host}")
         if _is_alive(handle):
-            return JobState("running")
+            return _waiting(handle) or JobState("running")
         return _ended(handle) or JobState(  # it ended while we looked
             "ended", note="its process is gone and left no exit code: it was killed, or the disk was full"
         )
@@ -107,6 +107,14 @@ class LocalLauncher:
         keeper.stop(handle.folder)
         if not _ended(handle):
             keeper.tell_stopped(folder)
+
+    def _places(self, job: Job) -> tuple[str, str]:
+        """The places of this machine, for the keeper: where their locks are, and how many there are."""
+        if job.places is None:
+            return "", "0"
+        job.places.folder.mkdir(exist_ok=True)
+        (job.folder / "waiting").write_text(f"CASA waits for one of {job.places.count} places on {self._host}")
+        return str(job.places.folder / self._host), str(job.places.count)
 
     def _elsewhere(self, handle: Handle) -> str:
         """The machine of the job, unless it is this one; a job without a heartbeat has never begun."""
@@ -152,6 +160,13 @@ def _ended(handle: Handle) -> JobState | None:
         return JobState("ended", code)
     try:
         return JobState("ended", note=Path(handle.folder, "stopped").read_text().strip())
+    except FileNotFoundError:
+        return None
+
+
+def _waiting(handle: Handle) -> JobState | None:
+    try:
+        return JobState("waiting", note=Path(handle.folder, "waiting").read_text().strip())
     except FileNotFoundError:
         return None
 
