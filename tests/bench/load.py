@@ -77,7 +77,8 @@ def _rows(
     broken: int,
 ) -> list[dict[str, Any]]:
     seconds = loaded.at - first.at
-    cpu_s = samples[-1].cpu_s - first.cpu_s
+    cpu_s = {name: samples[-1].cpu_s.get(name, 0.0) - began for name, began in first.cpu_s.items()}
+    by_component = ", ".join(f"{name} {seconds / loaded.ended:.2f}" for name, seconds in cpu_s.items() if loaded.ended)
     middle = [sample for sample in samples if 0.2 * loaded.ended <= sample.ended <= 0.8 * loaded.ended]
     rate = (middle[-1].ended - middle[0].ended) / (middle[-1].at - middle[0].at) if len(middle) > 1 else 0.0
     rows = [
@@ -85,8 +86,8 @@ def _rows(
         _row("seconds from the backfill to the last one's end", round(seconds)),
         _row("restores a second, in the middle of the load", round(rate, 3)),
         _row("tasks", tasks),
-        _row("processor seconds a restore, Airflow and tasks", round(cpu_s / max(loaded.ended, 1), 2)),
-        _row("processor seconds a task", round(cpu_s / max(tasks, 1), 3)),
+        _row("processor seconds a restore", round(sum(cpu_s.values()) / max(loaded.ended, 1), 2), by_component),
+        _row("processor seconds a task", round(sum(cpu_s.values()) / max(tasks, 1), 3)),
         _row("times somebody was not healthy", sum(bool(sample.unhealthy) for sample in samples)),
         _row("promises broken", broken),
     ]

@@ -13,8 +13,6 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from sqlalchemy.orm import configure_mappers
-
 FORKING_COMMANDS = {"scheduler", "celery", "dag-processor"}
 
 MODULES = (
@@ -41,9 +39,12 @@ MODULES = (
 
 
 def preload() -> None:
+    """Import everything that a task of ours imports."""
+    from alma_restore.catalogue.schema import Base
+
     for name in MODULES:
         import_module(name)
-    configure_mappers()  # else SQLAlchemy does it at each task's first query
+    Base.registry.configure()  # else SQLAlchemy does it at each task's first query
 
 
 if FORKING_COMMANDS.intersection(sys.argv[1:3]):

@@ -24,7 +24,7 @@ class Sample:
     Attributes:
         at: seconds since the beginning.
         memory: MiB of each component's own process (`scheduler`, ...) and of all of Airflow (`all`).
-        cpu_s: processor time of all of Airflow so far, with all tasks that have ended.
+        cpu_s: processor time of each component so far; the scheduler's is with that of all tasks.
         unhealthy: what does not say that it is healthy.
     """
 
@@ -32,7 +32,7 @@ class Sample:
     opened: int
     ended: int
     memory: dict[str, float]
-    cpu_s: float
+    cpu_s: dict[str, float]
     unhealthy: tuple[str, ...]
 
 
@@ -54,7 +54,7 @@ class Watch:
             opened=self.site.catalogue.find(limit=1).total,
             ended=self.site.catalogue.find(states=ENDS, limit=1).total,
             memory={name: _memory(family[:1]) for name, family in families.items()} | {"all": _memory(everybody)},
-            cpu_s=sum(map(_cpu_s, everybody)),
+            cpu_s={name: sum(map(_cpu_s, family)) for name, family in families.items()},
             unhealthy=tuple(name for name, word in health.items() if word != "healthy") if health else ("api-server",),
         )
         self.samples.append(sample)
