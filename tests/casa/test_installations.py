@@ -243,3 +243,39 @@ def load(tmp_path):
         return installations.load(Settings(casa=CasaSettings(installations=path, launcher=launcher)))
 
     return load
+
+
+OLD_PYTHON = """\
+#!/bin/sh
+# CASA's Python of some years ago: what it is asked to run, it runs as Python 3.6 would see it.
+shift
+exec {python} -I -c "import sys; sys.version_info = (3, 6, 15); exec(sys.argv.pop(1))" "$2"
+"""
+
+
+@pytest.fixture
+def old_casa(tmp_path, casa_python):
+    python = tmp_path / "old-casa" / "bin" / "python3"
+    python.parent.mkdir(parents=True)
+    python.write_text(OLD_PYTHON.format(python=casa_python))
+    python.chmod(0o755)
+    return Installation(
+        name="casa-5.6.1-8", engine="pipeline", casa_version="5.6.1-8", home=python.parents[1], scriptdir="/r"
+    )
+
+
+def at(python, version):
+    return Installation(name=f"casatasks-{version}", engine="casatasks", casa_version=version, python=python)
+
+
+def test_the_results_of_an_old_casa_are_looked_into_by_the_newest_that_can(old_casa, casa_python, tmp_path):
+    gone = at(tmp_path / "gone" / "python", "6.9.0-1")  # on a cluster's nodes, not here
+    older, newer = at(casa_python, "6.6.1-17"), at(casa_python, "6.7.0-31")
+    assert installations.for_looking(old_casa, [old_casa, older, gone, newer]) == newer
+    assert installations.for_looking(older, [old_casa, older, gone, newer]) == older
+
+
+def test_without_one_that_can_look_it_is_told_what_to_register(old_casa):
+    with pytest.raises(Misconfigured, match=r"casa-5\.6\.1-8 restores, and nothing can verify") as error:
+        installations.for_looking(old_casa, [old_casa, at(Path(sys.executable), "6.7.0-31")])
+    assert 'engine = "casatasks"' in error.value.remedy

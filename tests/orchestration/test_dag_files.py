@@ -42,3 +42,8 @@ def test_a_restore_tells_the_story_in_order(dag_bag):
     restore = dag_bag.dags["restore_mous"]
     assert [task.task_id for task in restore.topological_sort()] == STORY
     assert restore.get_task("close_request").is_teardown
+
+
+def test_every_stage_is_tried_again_when_its_worker_dies(dag_bag):
+    retries = {task.task_id: task.retries for task in dag_bag.dags["restore_mous"].tasks}
+    assert min(retries.values()) >= 2, retries

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import psutil
 import pytest
 
+from alma_restore import settings
+from alma_restore.casa import job
+from alma_restore.casa.installation import Installation
+from alma_restore.casa.launchers.local import LocalLauncher
 from alma_restore.catalogue import requests
 from alma_restore.delivery.destination import delivery_name
 from alma_restore.request import RestoreRequest
-from alma_restore.restore import housekeeping
+from alma_restore.restore import closing, housekeeping, telling
 from alma_restore.uid import Uid
+from alma_restore.workspace import Workspace
 
 MOUS = Uid("uid://A001/X1284/X266")
 NOW = datetime.now(timezone.utc)
@@ -73,6 +80,34 @@ def test_the_requester_is_told_once_before_the_delivery_goes(house, delivered, m
     assert "about to expire" in mail["Subject"]
 
 
+def test_everybody_who_joined_is_told_each_alone_and_once(house, opened, mails):
+    record = opened(run_id="run")
+    telling.join(house, record.id, "bob", "bob@example.net")
+    telling.join(house, record.id, "bob", "bob@example.net")
+    telling.join(house, record.id, "eve", "")
+    assert mails.mails() == []
+    closing.close(house, record.id, stopped="Stopped by its asker.")
+    closing.close(house, record.id, stopped="Stopped by its asker.")
+    telling.join(house, record.id, "cyd", "cyd@example.net")  # it has ended: told at once
+    told = mails.mails()
+    assert [mail["To"] for mail in told] == ["astronomer@example.org", "bob@example.net", "cyd@example.net"]
+    for mail in told:
+        text = mail.get_body(("plain",)).get_content()
+        assert text.startswith("The restore is cancelled")
+        assert [other["To"] for other in told if str(other["To"]) in text] == []
+    house.catalogue.reopen(record.id, "Tried again.")
+    house.catalogue.start_stage(record.id, "fetch_asdm")
+    closing.close(house, record.id)
+    assert [mail["Subject"].rpartition(": ")[2] for mail in mails.mails()] == ["cancelled"] * 3 + ["failed"] * 3
+
+
+def test_who_asks_is_told_that_it_begins_detection_tells_nobody(house, mails):
+    for origin in ("hand", "detection"):
+        asked = RestoreRequest(mous_uid=MOUS, email=f"{origin}@example.org", origin=origin)
+        telling.tell_accepted(house, house.catalogue.open_request(asked).id)
+    assert [mail["To"] for mail in mails.mails()] == ["hand@example.org"]
+
+
 def test_only_what_is_beyond_its_time_is_removed(house, delivered):
     (old, old_folder), (new, new_folder) = delivered(expires_in=-1), delivered(expires_in=1)
     housekeeping.expire_deliveries(house)
@@ -110,3 +145,42 @@ def test_a_path_outside_the_spool_is_never_removed(house, opened, tmp_path, monk
 
 def test_the_dag_runs_through_when_there_is_nothing_to_do(dag_of, house):
     assert dag_of("clean_spool").test().state == "success"
+
+
+@pytest.fixture
+def on_a_silent_host(opened, monkeypatch):
+    """A request whose CASA runs on a host that does not answer, and the keeper of that run."""
+    monkeypatch.setenv("ALMA_RESTORE_CASA__HOST_SILENT_S", "0.5")
+    monkeypatch.setenv("ALMA_RESTORE_KEEP_WORKSPACE", "never")
+    settings.settings.cache_clear()
+    record = opened(hours=3)
+    workspace = Workspace(Path(record.workspace)).create({})
+    workspace.ppr.write_text("<PPR/>")
+    casa = Installation(
+        name="toy", engine="casatasks", casa_version="6.7.0", command=("sh", "-c", "sleep 300", "sh", "{ppr}")
+    )
+    its_host = LocalLauncher(host="vanished")
+    handle = job.start_or_attach(its_host, casa, workspace, settings.settings().casa)
+    keeper = psutil.Process(int(handle.job_id))
+    keeper.suspend()
+    time.sleep(0.6)
+    yield record, keeper
+    its_host.cancel(handle)
+
+
+def test_a_request_ends_at_once_though_its_casa_host_is_silent_and_is_cleaned_up_later(
+    on_a_silent_host, home, catalogue, mails
+):
+    from alma_restore.orchestration.open_house import open_house
+
+    (record, keeper), house = on_a_silent_host, open_house()
+    closing.close(house, record.id, stopped="The run was marked failed in Airflow during run_casa.")
+    assert house.catalogue.get(record.id).state == "cancelled"
+    notes = [line.note for line in house.catalogue.history(record.id)]
+    assert "The run was marked failed in Airflow during run_casa." in notes
+    assert any("vanished, which does not answer" in note for note in notes)
+    assert housekeeping.remove_old_workspaces(house) == []
+    assert Path(record.workspace).exists()
+    keeper.resume()
+    keeper.wait(60)
+    assert housekeeping.remove_old_workspaces(house) == [record.workspace]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -37,12 +39,16 @@ command = [
 """
 
 
+GATE = 'until [ -e "$0" ]; do sleep 0.2; done; exec "$@"'
+
+
 @dataclass
 class Live:
-    """The running Airflow, and the gate before CASA."""
+    """The running Airflow, and the gates before the export of raw data and before CASA."""
 
     airflow: SmallAirflow
     catalogue: Catalogue
+    export: Path
     gate: Path
 
     def wait(self, what: str, seen: Callable[[], Any], limit_s: float = 240) -> Any:
@@ -57,15 +63,23 @@ class Live:
         run = {"logical_date": None, "conf": {"mous_uid": MOUS_UID}}
         return str(self.airflow.api("POST", "dags/restore_mous/dagRuns", json=run).json()["dag_run_id"])
 
-    def run_casa(self, run_id: str) -> str:
-        path = f"dags/restore_mous/dagRuns/{run_id}/taskInstances/run_casa"
+    def state(self, run_id: str, task: str) -> str:
+        path = f"dags/restore_mous/dagRuns/{run_id}/taskInstances/{task}/0"
         return str(self.airflow.api("GET", path).json().get("state"))
 
     def wait_until_deferred(self, run_id: str) -> Workspace:
-        self.wait("the task to defer", lambda: self.run_casa(run_id) == "deferred")
+        self.wait("the task to defer", lambda: self.state(run_id, "run_casa") == "deferred")
         record = self.catalogue.by_run_id(run_id)
         assert record is not None
         return Workspace(Path(record.workspace))
+
+    def mark_failed(self, run_id: str, task: str) -> None:
+        """As a person does on Airflow's pages, for the first of mapped tasks."""
+        path = f"dags/restore_mous/dagRuns/{run_id}/taskInstances/{task}/0"
+        self.airflow.api("PATCH", path, json={"new_state": "failed"}).raise_for_status()
+
+    def history(self, record: RequestRecord) -> list[str]:
+        return [line.note for line in self.catalogue.history(record.id)]
 
     def end(self, run_id: str) -> RequestRecord:
         def ended() -> RequestRecord | None:
@@ -92,6 +106,17 @@ def live(
             "ALMA_RESTORE_CASA_PYTHON": str(casa_python),
             "ALMA_RESTORE_CASA__INSTALLATIONS": str(here.run / "casa.toml"),
             "ALMA_RESTORE_CASA__LAUNCHER": "slurm",
+            "ALMA_RESTORE_EXPORTER__COMMAND": json.dumps(
+                [
+                    "sh",
+                    "-c",
+                    GATE,
+                    str(tmp_path / "export"),
+                    sys.executable,
+                    "-m",
+                    "alma_restore.demo.asdm_export_light",
+                ]
+            ),
             "ALMA_RESTORE_CASA__SLURM__POLL_S": "1",
             "ALMA_RESTORE_KEEP_WORKSPACE": "always",
             "SLURM_CONF": str(slurm.conf),
@@ -102,7 +127,8 @@ def live(
         airflow.migrate()
         airflow.start()
         airflow.wait_until_healthy()
-        running = Live(airflow, Catalogue.opened(f"sqlite:///{here.run}/catalogue.db"), tmp_path / "go")
+        catalogue = Catalogue.opened(f"sqlite:///{here.run}/catalogue.db")
+        running = Live(airflow, catalogue, tmp_path / "export", tmp_path / "go")
         unpause = {"json": {"is_paused": False}}
         running.wait("the DAG", lambda: airflow.api("PATCH", "dags/restore_mous", **unpause).status_code == 200)
         yield running
@@ -110,15 +136,26 @@ def live(
 
 @pytest.mark.timeout(600)
 def test_casa_on_slurm_survives_airflow_and_ends_with_its_task(live: Live, slurm: SlurmCluster) -> None:
+    stopped = live.trigger()
+    words = live.wait("the export", lambda: (it := live.catalogue.by_run_id(stopped)) and it.workspace)
+    live.wait("the task", lambda: (Path(words) / "Logs" / "stopped").is_dir())
+    live.wait("its start", lambda: live.state(stopped, "fetch_asdm") == "running")
+    live.mark_failed(stopped, "fetch_asdm")
+    record = live.end(stopped)
+    assert record.state == "cancelled", record.reason
+    assert "Its task was marked failed in Airflow during fetch_asdm." in live.history(record)
+
+    live.export.touch()
     failed, cleared = live.trigger(), live.trigger()
     spools = {run_id: live.wait_until_deferred(run_id) for run_id in (failed, cleared)}
 
     job = attempts.latest(spools[failed])
     assert job is not None
-    failing = f"dags/restore_mous/dagRuns/{failed}/taskInstances/run_casa"
-    live.airflow.api("PATCH", failing, json={"new_state": "failed"}).raise_for_status()
+    live.mark_failed(failed, "run_casa")
     live.wait("its job's end", lambda: job.handle.folder not in slurm.say("squeue", "--noheader", "--format=%Z"))
-    assert live.end(failed).state == "failed"
+    record = live.end(failed)
+    assert record.state == "cancelled", record.reason
+    assert "Its task was marked failed in Airflow during run_casa." in live.history(record)
 
     before = attempts.latest(spools[cleared])
     again = {"dag_run_id": cleared, "task_ids": ["run_casa"], "dry_run": False, "only_failed": False}

@@ -34,6 +34,11 @@ class Attempt:
         return Path(self.handle.folder) / "log"
 
     @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody has told it to stop; it may not have heard yet."""
+        return Path(self.handle.folder, "cancelled").exists()
+
+    @property
     def peak_memory_bytes(self) -> int | None:
         """The most memory that the run took; None: its launcher could not tell."""
         try:

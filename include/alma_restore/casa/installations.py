@@ -26,13 +26,18 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Chosen", "Installation", "among", "choose", "load", "named"]
+__all__ = ["Chosen", "Installation", "among", "choose", "for_looking", "load", "named", "registered"]
 
 PYTHON_VARIABLE = "ALMA_RESTORE_CASA_PYTHON"
 
 _PATHS = ("python", "home", "scriptdir", "runpipeline")
 _ASK_VERSION = "from importlib.metadata import version; print(version('casatasks'))"
 _ASK_TIMEOUT_S = 60.0
+_LOOKS = """
+import sys
+from importlib.util import find_spec
+sys.exit(sys.version_info < (3, 10) or not find_spec("casatools") or not find_spec("casaconfig"))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,16 @@ def load(settings: Settings) -> tuple[Installation, ...]:
         Misconfigured: the file cannot be used, and everything that is wrong is named; or it has an engine that only
             copies, and this is no load test.
     """
+    launcher = settings.casa.launcher
+    return tuple(each for each in registered(settings) if not each.launchers or launcher in each.launchers)
+
+
+def registered(settings: Settings) -> tuple[Installation, ...]:
+    """All installations, wherever they can run, in the order of the file.
+
+    Raises:
+        Misconfigured: as `load` does.
+    """
     path = settings.casa.installations
     found = _own(settings) if path is None else _read(path)
     copying = [each for each in found if each.engine == "copy"]
@@ -60,8 +75,7 @@ def load(settings: Settings) -> tuple[Installation, ...]:
             f"The CASA installation {_names(copying)} only copies: it is for load tests, and restores nothing.",
             remedy=f"Take it out of {path}; a load test, never a production system, sets ALMA_RESTORE_LOAD_TEST=true.",
         )
-    launcher = settings.casa.launcher
-    return tuple(each for each in found if not each.launchers or launcher in each.launchers)
+    return found
 
 
 def named(name: str, installed: Sequence[Installation]) -> Installation:
@@ -97,6 +111,28 @@ def choose(manifest: Manifest, installed: Sequence[Installation], asked: str = "
     versions = [each.casa_version for each in candidates]
     choice = casa_version.choose(manifest.casa_version, versions, override=versions[0] if asked else "")
     return Chosen(next(each for each in candidates if each.casa_version == choice.version), choice)
+
+
+def for_looking(restores: Installation, found: Sequence[Installation]) -> Installation:
+    """The installation whose Python looks into the results: the one that restores if it can, else the newest that can.
+
+    Any CASA reads the MeasurementSets of an older one; our programs need Python 3.10, as CASA has had it since 6.6.
+
+    Args:
+        found: all that are registered.
+
+    Raises:
+        Misconfigured: none can.
+    """
+    newest_first = sorted(found, key=lambda each: CasaVersion.parse(each.casa_version).order, reverse=True)
+    for each in (restores, *newest_first):
+        if each.python and _can_look(each.python):
+            return each
+    raise Misconfigured(
+        f"{restores.name} restores, and nothing can verify what it makes: no Python of a registered CASA is 3.10 or "
+        "newer and has casatools and casaconfig.",
+        remedy='Register the packages of `./run setup` beside it (engine = "casatasks", docs/casa.md).',
+    )
 
 
 def among(asked: str, installed: Sequence[Installation]) -> tuple[Installation, ...]:
@@ -170,6 +206,15 @@ def _sentence(detail: Any) -> str:
     field = ".".join(str(part) for part in detail["loc"])
     message = str(detail["msg"]).removeprefix("Value error, ").rstrip(".")
     return f"{field}: {message}" if field else message
+
+
+@cache
+def _can_look(python: Path) -> bool:
+    try:
+        answer = run([python, "-I", "-c", _LOOKS], stdin=DEVNULL, capture_output=True, timeout=_ASK_TIMEOUT_S)
+    except (OSError, SubprocessError):  # not on this machine
+        return False
+    return answer.returncode == 0
 
 
 @cache

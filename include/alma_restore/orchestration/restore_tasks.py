@@ -7,9 +7,11 @@ from typing import Any
 
 from airflow.sdk import get_current_context, task
 
+from alma_restore.catalogue.records import RequestRecord
 from alma_restore.orchestration.open_house import open_house
 from alma_restore.orchestration.operators import RunCasaOperator
 from alma_restore.orchestration.stages import stage
+from alma_restore.orchestration.stopped_tasks import stopped_stage
 from alma_restore.settings import settings
 from alma_restore.uid import Uid
 
@@ -35,9 +37,9 @@ def open_request() -> dict[str, Any]:
     record = opening.store_request(open_house(), (run.conf or {}) | asker, run.run_id)
     with stage("open_request", record.id) as house:
         opened = opening.admit(house, record.id)
+        telling.tell_accepted(house, record.id)
     return {"request_id": opened.request_id, "mous_uid": opened.mous_uid, "eb_uids": list(opened.eb_uids)}
 
-        telling.tell_accepted(house, record.id)
 
 @task(retries=DISK_LOOKS, retry_delay=timedelta(minutes=5))
 def prepare_workspace(request: dict[str, Any]) -> list[str]:
@@ -104,7 +106,7 @@ def run_casa(request: Any, uids: Any) -> Any:
     ).expand(restores=uids)
 
 
-@task(queue=QUEUES.casa)
+@task(queue=QUEUES.casa, retries=RETRIES, retry_delay=RETRY_DELAY)
 def verify(request: dict[str, Any]) -> list[str]:
     """Look into every MeasurementSet; the warnings."""
     from alma_restore.restore import calibrating
@@ -130,8 +132,18 @@ def close_request() -> str:
     house = open_house()
     run = get_current_context()["dag_run"]
     record = house.catalogue.by_run_id(run.run_id)
-    if record and record.attempt > 1 + (run.clear_number or 0):  # cleared meanwhile: the request is not ours to end
+    if record is None:
+        return "unknown"
+    if record.attempt > 1 + (run.clear_number or 0):  # cleared meanwhile: the request is not ours to end
         return record.state
-    # While its tasks fail, a run is still running; it is failed already when somebody has marked it so.
-    cancelled = run.state == "failed"
-    return closing.close(house, record.id, cancelled).state if record else "unknown"
+    return closing.close(house, record.id, stopped=_marked_failed(run, record)).state
+
+
+def _marked_failed(run: Any, record: RequestRecord) -> str:
+    """How somebody has stopped the restore in Airflow; empty: nobody did."""
+    if record.ended:
+        return ""
+    if run.state == "failed":  # while its tasks fail, a run is still running
+        return f"The run was marked failed in Airflow during {record.stage or 'its start'}."
+    stage = stopped_stage(record)
+    return f"Its task was marked failed in Airflow during {stage}." if stage else ""

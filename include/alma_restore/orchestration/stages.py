@@ -6,6 +6,7 @@ Airflow to retry; everything else ends the request at once with its sentence.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +18,10 @@ from alma_restore import log_fields
 from alma_restore.catalogue.records import TRIED_AGAIN, RequestRecord
 from alma_restore.errors import RestoreError
 from alma_restore.orchestration.open_house import open_house
+from alma_restore.orchestration.stopped_tasks import leave_word_when_stopped
 from alma_restore.restore.house import House
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -34,16 +38,19 @@ def stage(name: str, request_id: str) -> Iterator[House]:
     house = open_house()
     record = house.catalogue.get(request_id)
     log_fields.bind(record.id, record.mous_uid, name)
+    log.info("The stage begins.")
     _enter(house, record, name)
     try:
         yield house
     except RestoreError as error:
+        log.error("%s", error)  # Airflow tells it again, after the stage, without our fields
         if error.retryable and _tries_left():
             house.catalogue.note(request_id, f"{name}: {error} {TRIED_AGAIN}")
             raise
         house.catalogue.fail(request_id, error, name)
         raise AirflowFailException(str(error)) from error
     except Exception as error:
+        log.exception("The stage stopped with an unexpected error.")
         if not _tries_left():
             unexpected = RestoreError(
                 f"{name} stopped with an unexpected {type(error).__name__}: {error}.",
@@ -60,7 +67,7 @@ def _enter(house: House, record: RequestRecord, name: str) -> None:
         if attempt <= record.attempt:
             raise AirflowFailException(f"The request has ended already ({record.state}): {record.reason}")
         house.catalogue.reopen(record.id, f"Cleared in Airflow, to run again from {name}.", attempt=attempt)
-    house.catalogue.start_stage(record.id, name)
+    leave_word_when_stopped(house.catalogue.start_stage(record.id, name), name)
 
 
 def _tries_left() -> bool:

@@ -23,6 +23,7 @@ def gather(
     workspace: Workspace,
     record: RequestRecord,
     installation: Installation,
+    looked: Installation,
     raw_data: Mapping[Uid, AsdmFacts],
     product_names: Iterable[str],
     verified: VerificationReport,
@@ -30,6 +31,7 @@ def gather(
     """What was restored, from what, by what, and what it looks like.
 
     Args:
+        looked: whose Python has verified.
         product_names: of the fetched calibration products, in products/.
 
     Returns:
@@ -53,6 +55,7 @@ def gather(
             "engine": installation.engine,
             "installation": record.casa_installation,
         },
+        "verified_with": {"casa": looked.casa_version, "installation": looked.name},
         "casa_policy": record.casa_policy,
         "sessions": manifest.eb_uids_by_session(),
         "raw_data": {uid: {"name": uid.sanitised, "size_bytes": facts.size_bytes} for uid, facts in raw_data.items()},

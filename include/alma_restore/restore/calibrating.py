@@ -34,6 +34,7 @@ def stage(house: House, request_id: str) -> Manifest:
         Corrupt: a product is damaged.
         Inconsistent: the manifest names something that is not there, or other execution blocks than QA0 passed.
         Refused: no suitable CASA is installed.
+        Misconfigured: no registered CASA can verify what that one makes.
     """
     workspace = house.workspace(request_id)
     house.report_used(request_id)
@@ -43,6 +44,7 @@ def stage(house: House, request_id: str) -> Manifest:
     reconciled = _sessions(house, mous_of(record), staged.manifest)
     installed = installations.load(house.settings)
     chosen = installations.choose(staged.manifest, installed, asked=record.asked.casa_version)
+    _looking(house, chosen.installation)
     house.catalogue.set_casa(request_id, chosen.installation.name, chosen.choice.version, chosen.choice.sentence)
     for difference in reconciled.differences:
         house.catalogue.note(request_id, difference)
@@ -174,11 +176,12 @@ def verify(house: House, request_id: str) -> VerificationReport:
     record = house.catalogue.get(request_id)
     installation = _installation(house, record)
     raw_data = _raw_facts(workspace)
-    verified = verification.verify(workspace, installation, raw_data, house.settings.verification)
+    looks = _looking(house, installation)
+    verified = verification.verify(workspace, looks, raw_data, house.settings.verification)
     products = wanted_products(house.archive.metadata.product_files(mous_of(record)))
-    told = facts.gather(workspace, record, installation, raw_data, [file.file_id for file in products], verified)
+    told = facts.gather(workspace, record, installation, looks, raw_data, [file.file_id for file in products], verified)
     write_json(workspace.report_file, told)
-    drawn = plots.draw(workspace, installation, list(raw_data))
+    drawn = plots.draw(workspace, looks, list(raw_data))
     if drawn.missing:
         house.catalogue.note(request_id, drawn.missing)
     compose.write(workspace, installation, told, house.catalogue.stage_timings(request_id), drawn)
@@ -204,6 +207,10 @@ def _raw_facts(workspace: Workspace) -> dict[Uid, AsdmFacts]:
 def _sessions(house: House, mous_uid: Uid, manifest: Manifest) -> Reconciled:
     numbered = sessions.number_sessions(house.archive.metadata.execution_blocks(mous_uid))
     return sessions.reconcile(numbered, manifest.eb_uids_by_session())
+
+
+def _looking(house: House, restores: Installation) -> Installation:
+    return installations.for_looking(restores, installations.registered(house.settings))
 
 
 def _installation(house: House, record: RequestRecord) -> Installation:

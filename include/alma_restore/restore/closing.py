@@ -7,12 +7,12 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 
+from alma_restore import log_fields
 from alma_restore.catalogue.records import DeliveryRecord, RequestRecord
 from alma_restore.catalogue.states import DELIVERED
 from alma_restore.delivery import contents, destination, folder, sftp
-from alma_restore.errors import RestoreError
-from alma_restore.mail import compose, send
-from alma_restore.restore import calibrating
+from alma_restore.errors import Misconfigured, NotAvailable, RestoreError
+from alma_restore.restore import calibrating, telling
 from alma_restore.restore.house import House, mous_of
 from alma_restore.uid import Uid
 from alma_restore.workspace import Workspace
@@ -50,51 +50,49 @@ def deliver(house: House, request_id: str) -> DeliveryRecord:
     return delivery
 
 
-def close(house: House, request_id: str, cancelled: bool = False) -> RequestRecord:
+def close(house: House, request_id: str, stopped: str = "") -> RequestRecord:
     """Whatever happened: see that an end is stored, tell the requester, give back the disk, clean up by policy.
 
     Args:
-        cancelled: somebody stopped the restore; otherwise a request without an end has lost its task.
+        stopped: how somebody stopped the restore; empty: a request without an end has lost its task.
     """
     record = house.catalogue.get(request_id)
+    log_fields.bind(record.id, record.mous_uid, "close_request")
+    casa_is_gone = stop_casa(house, record)
     if not record.ended:
-        calibrating.cancel_casa(house, request_id)
-        record = _end(house, record, cancelled)
-    _tell(house, record)
+        record = _end(house, record, stopped)
+    telling.tell_end(house, record)
     house.catalogue.release(request_id)
-    _clean_up(house, record)
+    if casa_is_gone and not is_kept(house, record):
+        Workspace(Path(record.workspace)).remove()
     return record
 
 
-def _end(house: House, record: RequestRecord, cancelled: bool) -> RequestRecord:
-    if cancelled:
-        return house.catalogue.cancel(record.id, f"Stopped during {record.stage or 'its start'}.")
+def stop_casa(house: House, record: RequestRecord) -> bool:
+    """Stop what CASA still does for a request that is to end, or has ended.
+
+    Returns:
+        Whether that is certain. Where CASA's machine does not answer the order stands, and `clean_spool` asks again.
+    """
+    try:
+        calibrating.cancel_casa(house, record.id)
+    except (NotAvailable, Misconfigured) as error:
+        house.catalogue.note(record.id, f"CASA cannot be stopped yet. {error}")
+        return False
+    return True
+
+
+def is_kept(house: House, record: RequestRecord) -> bool:
+    """Whether the workspace of an ended request stays for a while (`keep_workspace`); there may be none."""
+    keep = house.settings.keep_workspace
+    return not record.workspace or keep == "always" or (keep == "on_failure" and record.state not in DELIVERED)
+
+
+def _end(house: House, record: RequestRecord, stopped: str) -> RequestRecord:
+    if stopped:
+        return house.catalogue.cancel(record.id, stopped)
     lost = RestoreError(
         f"The task of the stage {record.stage or 'open_request'} ended without saying why.",
         remedy="It was killed, or its machine was lost: clear it in Airflow to run it again.",
     )
     return house.catalogue.fail(record.id, lost, record.stage)
-
-
-def _tell(house: House, record: RequestRecord) -> None:
-    """Mail the requester, once for each attempt; a mail that cannot be sent is noted, and changes nothing else."""
-    occasion = compose.occasion_of(record)
-    if occasion is None or not record.email:
-        return
-    delivery = house.catalogue.delivery(record.id)
-    names = sorted(path.name for path in Workspace(Path(record.workspace)).products.glob("*.ms")) if delivery else []
-    message = compose.compose(occasion, record, house.settings.mail, delivery=delivery, measurement_sets=names)
-    noted = {line.note for line in house.catalogue.history(record.id) if line.at >= _attempt_began(house, record)}
-    if send.note(message) not in noted:
-        house.catalogue.note(record.id, send.send(message, house.send_mail).note)
-
-
-def _attempt_began(house: House, record: RequestRecord) -> datetime:
-    return max(line.at for line in house.catalogue.history(record.id) if line.state == "accepted")
-
-
-def _clean_up(house: House, record: RequestRecord) -> None:
-    keep = house.settings.keep_workspace
-    went_well = record.state in DELIVERED
-    if record.workspace and (keep == "never" or (keep == "on_failure" and went_well)):
-        Workspace(Path(record.workspace)).remove()

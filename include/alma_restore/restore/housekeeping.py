@@ -10,12 +10,14 @@ from alma_restore.catalogue.records import RequestRecord
 from alma_restore.catalogue.states import ACTIVE
 from alma_restore.delivery import expiry
 from alma_restore.delivery.expiry import Removal
-from alma_restore.mail import compose, send
-from alma_restore.restore import closing
+from alma_restore.restore import closing, telling
 from alma_restore.restore.house import House
 from alma_restore.workspace import Workspace
 
 _A_PAGE = 500
+
+_CLOSED_AFTER = timedelta(hours=1)
+"""An end that is older than this has been dealt with by its own run, as far as that could."""
 
 
 def warn_before_expiry(house: House) -> list[str]:
@@ -24,14 +26,10 @@ def warn_before_expiry(house: House) -> list[str]:
     notes = []
     for delivery in house.catalogue.expiring_deliveries(before):
         record = house.catalogue.get(delivery.request_id)
-        if record.email:
-            message = compose.compose("about_to_expire", record, house.settings.mail, delivery=delivery)
-            outcome = send.send(message, house.send_mail)
-            house.catalogue.note(record.id, outcome.note)
-            notes.append(outcome.note)
-            if not outcome.sent:
-                continue
-        house.catalogue.mark_warned(record.id)
+        told = telling.tell(house, record, "about_to_expire", since=delivery.delivered_at, delivery=delivery)
+        notes += [outcome.note for outcome in told]
+        if all(outcome.sent for outcome in told):
+            house.catalogue.mark_warned(record.id)
     return notes
 
 
@@ -41,14 +39,22 @@ def expire_deliveries(house: House) -> tuple[Removal, ...]:
 
 
 def remove_old_workspaces(house: House) -> list[str]:
-    """Remove what ended requests left in the spool, once it has been there for `workspace_keep_days`."""
-    until = datetime.now(timezone.utc) - timedelta(days=house.settings.workspace_keep_days)
+    """Stop what CASA still does for ended requests, and remove what they left in the spool.
+
+    That is done once it has been there for `workspace_keep_days`, and at once where nothing is kept: there its CASA
+    could not be stopped when the request ended. A workspace in which CASA may still be at work stays.
+    """
+    now = datetime.now(timezone.utc)
+    until = now - timedelta(days=house.settings.workspace_keep_days)
     spool = house.settings.spool_root.resolve()
     removed = []
-    for record in _requests(house, until):
+    for record in _requests(house, now - _CLOSED_AFTER):
         folder = Path(record.workspace) if record.workspace else None
-        ended_before = record.ended_at is not None and record.ended_at < until
-        if folder and ended_before and folder.resolve().parent == spool and folder.exists():
+        ended_at = record.ended_at if record.ended else None
+        if not (folder and ended_at and folder.resolve().parent == spool and folder.exists()):
+            continue
+        is_due = ended_at < until or (ended_at < now - _CLOSED_AFTER and not closing.is_kept(house, record))
+        if closing.stop_casa(house, record) and is_due:
             Workspace(folder).remove()
             removed.append(str(folder))
     return removed
@@ -60,7 +66,7 @@ def end_lost_requests(house: House, is_active: Callable[[str], bool]) -> list[Re
     Args:
         is_active: whether the Airflow run of this id is still to do something.
     """
-    until = datetime.now(timezone.utc) - timedelta(hours=1)
+    until = datetime.now(timezone.utc) - _CLOSED_AFTER
     active = [record for record in _requests(house, until) if record.state in ACTIVE]
     lost = [record for record in active if record.updated_at < until and not is_active(record.run_id or "")]
     return [closing.close(house, record.id) for record in lost]
