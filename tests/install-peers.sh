@@ -12,6 +12,7 @@ peers=(
     "slurm-wlm:/usr/sbin/slurmctld"
     "munge:/usr/sbin/munged"
     "redis-server:/usr/bin/redis-server"
+    "prometheus:/usr/bin/promtool"
 )
 
 missing=()
