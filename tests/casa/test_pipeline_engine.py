@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from damages import DAMAGES, FLAGS, IN_SECOND
-from small_mous import SECOND, THIRD, restore
+from small_mous import MOUS, SECOND, THIRD, restore
 
 from alma_restore.casa import installations
 from alma_restore.casa.installations import Installation
 from alma_restore.errors import CasaFailed, Corrupt, Inconsistent, Misconfigured, RestoreError
+from alma_restore.ppr import read
+from alma_restore.restore import parts
 from alma_restore.settings import CasaSettings, Settings
 from alma_restore.workspace import Workspace
 
@@ -64,3 +68,22 @@ def test_a_failure_of_the_real_pipeline_is_told_as_what_it_is(
         restore(pipeline, workspace, CasaSettings(poll_s=0.2, time_limit_s=1500, no_progress_s=900))
     assert type(caught.value) is error
     assert caught.value.log_tail
+
+
+@pytest.mark.timeout(1800)
+def test_the_real_pipeline_restores_one_execution_block_of_the_last_session_by_itself(
+    workspace: Workspace,
+    pipeline: Installation,
+    demo_archive: Path,
+    run_in_casa: Callable[..., str],
+    casa_side: Path,
+    tmp_path: Path,
+) -> None:
+    """The sessions before are empty, and the manifest names neither them nor their files."""
+    parts.make(workspace, read.read(workspace.ppr))
+    restore(pipeline, workspace.part(THIRD), CasaSettings(poll_s=0.2, time_limit_s=1500, no_progress_s=900))
+    parts.gather(workspace)
+    made = workspace.working / f"{THIRD.sanitised}.ms"
+    program, reference = casa_side / "compare_with_reference.py", demo_archive / "reference" / MOUS.sanitised
+    run_in_casa(program, "--reference", reference, "--out", tmp_path / "found.json", made, cwd=tmp_path)
+    assert json.loads((tmp_path / "found.json").read_text())[made.name]["identical"]

@@ -142,9 +142,9 @@ def test_casa_outlives_its_celery_worker_and_runs_once(production: Production) -
 
     assert catalogue.get(record.id).state == "delivered", catalogue.get(record.id).reason
     assert [folder.name for folder in workspace.glob("Logs/attempt-*")] == ["attempt-1"]
-    assert production.task(run_id, "run_casa")["try_number"] == 2
-    queues = {task: production.task(run_id, task)["queue"] for task in ("open_request", "fetch_products", "run_casa")}
-    assert queues == {"open_request": "default", "fetch_products": "archive", "run_casa": "casa"}
+    assert production.task(run_id, "run_casa/0")["try_number"] == 2
+    queues = {task: production.task(run_id, task)["queue"] for task in ("open_request", "fetch_products", "run_casa/0")}
+    assert queues == {"open_request": "default", "fetch_products": "archive", "run_casa/0": "casa"}
     delivery = Path(catalogue.delivery(record.id).path)
     assert json.loads((delivery / "restore.json").read_text())["mous_uid"] == MOUS_UID
     assert list(delivery.rglob("*.ms"))
