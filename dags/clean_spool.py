@@ -2,7 +2,8 @@
 
 **What it does.** Tells requesters whose delivery is about to expire, removes deliveries beyond their time
 (`delivery.keep_days`) that nobody asked to keep, ends requests whose run ended without a word, gives back their disk,
-and removes workspaces of requests that ended long ago (`workspace_keep_days`).
+stops CASA where that could not be done when its request ended, and removes workspaces of requests that ended long ago
+(`workspace_keep_days`).
 
 **Parameters.** None.
 

@@ -7,6 +7,7 @@ import json
 import shutil
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,9 @@ def test_one_restore_is_delivered_verified_and_told(restore, home, catalogue, ma
     ]
     assert not Path(request.workspace).exists()
     assert catalogue.reserved_bytes(settings.settings().spool_root) == 0
+    told = json.loads((folder / "restore.json").read_text())
+    assert told["verified_with"]["casa"] == told["restored_with"]["casa"]
+    assert told["peak_memory_bytes"] > 50e6
 
 
 def manifest_names_another_session(archive):
@@ -162,6 +166,17 @@ def test_a_bad_address_is_refused_and_mailed_to_nobody(restore, home):
     request, mails = restore(mous_uid=ONE_EB, email="nobody at all")
     assert (request.state, mails) == ("refused", [])
     assert "nobody at all" in request.reason
+
+
+def test_a_casa_whose_results_nothing_can_verify_is_refused_before_it_runs(restore, tmp_path, monkeypatch):
+    (tmp_path / "casa.toml").write_text(
+        f'[[installation]]\nname = "old"\nengine = "casatasks"\ncasa_version = "99.0.0"\npython = "{sys.executable}"\n'
+    )
+    monkeypatch.setenv("ALMA_RESTORE_CASA__INSTALLATIONS", str(tmp_path / "casa.toml"))
+    settings.settings.cache_clear()
+    request, _ = restore(mous_uid=ONE_EB)
+    assert (request.state, request.stage) == ("failed", "stage")
+    assert request.reason.startswith("old restores, and nothing can verify what it makes")
 
 
 def test_too_little_disk_is_told_before_anything_is_fetched(restore, home, monkeypatch):

@@ -31,6 +31,7 @@ TOY_CASA = """\
 name = "toy"
 engine = "casatasks"
 casa_version = "99.0.0"
+python = "{python}"
 command = ["sh", "-c", {script}, "{{ppr}}"]
 """
 
@@ -54,11 +55,11 @@ def restore(dag_of: Callable[[str], Any], catalogue: Catalogue) -> Callable[[], 
 
 
 @pytest.fixture
-def toy_casa(configure: Callable[..., None], tmp_path: Path) -> Callable[[str], None]:
+def toy_casa(configure: Callable[..., None], casa_python: Path, tmp_path: Path) -> Callable[[str], None]:
     """A shell script, whose $0 is the PPR, in CASA's place."""
 
     def install(script: str) -> None:
-        (tmp_path / "casa.toml").write_text(TOY_CASA.format(script=json.dumps(script)))
+        (tmp_path / "casa.toml").write_text(TOY_CASA.format(script=json.dumps(script), python=casa_python))
         configure(CASA__INSTALLATIONS=str(tmp_path / "casa.toml"), CASA__CORES="3")
 
     return install

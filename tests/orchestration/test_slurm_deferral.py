@@ -26,7 +26,8 @@ ANY_CASA = """\
 name = "frozen"
 engine = "casatasks"
 casa_version = "99.0.0"
-command = ["sh", "-c", "echo begun; sleep 60", "sh", "{ppr}"]
+python = "{python}"
+command = ["sh", "-c", "echo begun; sleep 60", "sh", "{{ppr}}"]
 """
 
 
@@ -80,9 +81,9 @@ def test_a_restore_waits_for_slurm_and_is_delivered(
 
 
 def test_a_job_that_is_given_up_ends_the_request_in_one_sentence(
-    restore: Callable[[], Any], slurm: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    restore: Callable[[], Any], slurm: SlurmCluster, casa_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "casa.toml").write_text(ANY_CASA)
+    (tmp_path / "casa.toml").write_text(ANY_CASA.format(python=casa_python))
     monkeypatch.setenv("ALMA_RESTORE_CASA__INSTALLATIONS", str(tmp_path / "casa.toml"))
     monkeypatch.setenv("ALMA_RESTORE_CASA__NO_PROGRESS_S", "1")
     settings.settings.cache_clear()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from alma_restore.archive.asdm_structure import AsdmFacts
+from alma_restore.casa import attempts
 from alma_restore.casa.installation import Installation
 from alma_restore.casa.verification import VerificationReport
 from alma_restore.catalogue.records import RequestRecord
@@ -56,6 +57,7 @@ def gather(
             "installation": record.casa_installation,
         },
         "verified_with": {"casa": looked.casa_version, "installation": looked.name},
+        "peak_memory_bytes": _peak_memory_bytes(workspace),
         "casa_policy": record.casa_policy,
         "sessions": manifest.eb_uids_by_session(),
         "raw_data": {uid: {"name": uid.sanitised, "size_bytes": facts.size_bytes} for uid, facts in raw_data.items()},
@@ -64,6 +66,12 @@ def gather(
         "execution_blocks": verified.as_json(),
         "warnings": list(verified.warnings),
     }
+
+
+def _peak_memory_bytes(workspace: Workspace) -> int | None:
+    """The most that one CASA run of this restore took; None: its launcher could not tell."""
+    last = [attempts.latest(run) for run in workspace.runs]
+    return max((run.peak_memory_bytes or 0 for run in last if run), default=0) or None
 
 
 def _file(path: Path) -> dict[str, Any]:
