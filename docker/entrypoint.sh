@@ -2,6 +2,9 @@
 # Turns the secrets into settings, then becomes the command. Nothing starts with a secret that is missing or a default.
 set -eu
 
+# Kubernetes gives the settings themselves, out of secrets of its own.
+if [ -n "${AIRFLOW__DATABASE__SQL_ALCHEMY_CONN:-}" ]; then exec "$@"; fi
+
 secret() {
     value=$(cat "/run/secrets/$1" 2>/dev/null) || value=
     if [ ${#value} -lt 16 ] || [ -z "${value##*change*me*}" ]; then
@@ -24,5 +27,13 @@ export AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="postgresql+psycopg2://$database"
 export AIRFLOW__CELERY__RESULT_BACKEND="db+postgresql://$database"
 export AIRFLOW__CELERY__BROKER_URL="redis://:$redis_password@${REDIS_ADDRESS:-redis:6379}/0"
 export ALMA_RESTORE_CATALOGUE_URL="postgresql+psycopg://catalogue:$catalogue_password@${POSTGRES_ADDRESS:-postgres:5432}/catalogue"
+
+# A service of the profile `events`: its broker, and its log-in at Airflow.
+if [ -n "${RABBITMQ_ADDRESS:-}" ]; then
+    rabbitmq_password=$(secret rabbitmq_password)
+    ALMA_RESTORE_AIRFLOW_PASSWORD=$(secret events_password)
+    export ALMA_RESTORE_AIRFLOW_USER=events ALMA_RESTORE_AIRFLOW_PASSWORD
+    export AIRFLOW_CONN_ALMA_EVENTS="$RABBITMQ_SCHEME://$RABBITMQ_USER:$rabbitmq_password@$RABBITMQ_ADDRESS"
+fi
 
 exec "$@"

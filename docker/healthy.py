@@ -8,6 +8,7 @@ import socket
 import sys
 import urllib.error
 import urllib.request
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 
@@ -45,7 +46,38 @@ def banner(address: str) -> bool:
         return connection.recv(200).startswith(greeting.encode())
 
 
-CHECKS = {"airflow": airflow, "worker": worker, "ngas": ngas, "banner": banner}
+def consumer(_: str) -> bool:
+    """Whether somebody listens to our queue, as the broker says."""
+    import pika
+
+    from alma_restore.client import connections
+    from alma_restore.events.broker import parameters
+    from alma_restore.settings import settings
+
+    with pika.BlockingConnection(parameters(connections.needed(connections.EVENTS))) as connection:
+        queue = connection.channel().queue_declare(settings().events.queue, passive=True)
+    return bool(queue.method.consumer_count)
+
+
+def publisher(_: str) -> bool:
+    """Whether every change is told at the broker within five minutes."""
+    from alma_restore.catalogue.store import Catalogue
+    from alma_restore.events.publishing import CURSOR
+    from alma_restore.settings import settings
+
+    catalogue = Catalogue(settings().catalogue)
+    untold = catalogue.changes(after=int(catalogue.cursor(CURSOR) or 0), limit=1)
+    return not untold or datetime.now(timezone.utc) - untold[0].at < timedelta(minutes=5)
+
+
+CHECKS = {
+    "airflow": airflow,
+    "worker": worker,
+    "ngas": ngas,
+    "banner": banner,
+    "consumer": consumer,
+    "publisher": publisher,
+}
 
 if __name__ == "__main__":
     try:

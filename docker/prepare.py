@@ -1,4 +1,4 @@
-"""The one-shot service `init`: makes or upgrades both databases, the first log-in, and the profile file.
+"""The one-shot service `init`: makes or upgrades both databases, the first log-ins, and the profile file.
 
 Run again at any time: what is there stays, and the databases' passwords become those of the secrets.
 """
@@ -17,6 +17,8 @@ from alma_restore.catalogue.migrate import migrate
 
 SECRETS = Path("/run/secrets")
 HERE = Path(__file__).parent
+LOG_INS = {"admin": "Admin", "events": "User"}
+"""The first users and their roles: of the first person, and of the programs at RabbitMQ."""
 
 
 def secret(name: str) -> str:
@@ -39,15 +41,24 @@ def make_databases() -> None:
             server.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(role))
 
 
-def make_first_login() -> None:
-    """The user `admin`, with the password of the secrets; other users are made in Airflow (Security, Users)."""
+def make_first_log_ins() -> None:
+    """The first users, with the passwords of the secrets; others are made in Airflow (Security, Users).
+
+    The password of a program follows its secret; a person's is changed in Airflow.
+    """
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
     with get_application_builder() as builder:
         manager = builder.sm
         manager.sync_roles()
-        if not manager.find_user("admin"):
-            manager.add_user("admin", "", "Administrator", "", manager.find_role("Admin"), secret("admin_password"))
+        for name, role in LOG_INS.items():
+            user = manager.find_user(name)
+            if user is None:
+                manager.add_user(
+                    name, "", role, f"{name}@localhost", manager.find_role(role), secret(f"{name}_password")
+                )
+            elif name != "admin":
+                manager.reset_password(user.id, secret(f"{name}_password"))
 
 
 def make_profile() -> None:
@@ -61,7 +72,7 @@ def main() -> None:
     make_databases()
     subprocess.run(["airflow", "db", "migrate"], check=True)
     migrate(os.environ["ALMA_RESTORE_CATALOGUE_URL"])
-    make_first_login()
+    make_first_log_ins()
     slots = os.environ.get("DEFAULT_POOL_SLOTS", "512")
     subprocess.run(["airflow", "pools", "set", "default_pool", slots, "all tasks: workers set the limits"], check=True)
 

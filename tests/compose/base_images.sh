@@ -8,7 +8,8 @@ root=$folder/base
 
 has() { [ -n "$(docker image ls -q "$1")" ]; }
 
-wanted=(python:3.11-slim-bookworm postgres:15-bookworm redis:7-bookworm)
+stand_ins=(postgres:15-bookworm redis:7-bookworm rabbitmq:3.13)
+wanted=(python:3.11-slim-bookworm "${stand_ins[@]}")
 missing=0
 for tag in "${wanted[@]}"; do has "$tag" || missing=1; done
 [ "$missing" = 1 ] || exit 0
@@ -23,5 +24,6 @@ if ! has python:3.11-slim-bookworm; then
     tar -C "$root" --one-file-system -c . | docker import --change 'CMD ["python3"]' - python:3.11-slim-bookworm >/dev/null
     rm -rf --one-file-system "$root"
 fi
-has postgres:15-bookworm || docker build -q --network host -t postgres:15-bookworm -f "$here/postgres.Dockerfile" "$here" >/dev/null
-has redis:7-bookworm || docker build -q --network host -t redis:7-bookworm -f "$here/redis.Dockerfile" "$here" >/dev/null
+for tag in "${stand_ins[@]}"; do
+    has "$tag" || docker build -q --network host -t "$tag" -f "$here/${tag%%:*}.Dockerfile" "$here" >/dev/null
+done

@@ -25,8 +25,10 @@ stop_engine() {
     local pid second
     pid=$(cat "$ENGINE_RUN/pid" 2>/dev/null) || return 0
     kill "$pid" 2>/dev/null || return 0
-    for second in $(seq 60); do
+    for second in $(seq 180); do # it stops its containers first
         kill -0 "$pid" 2>/dev/null || return 0
         sleep 1
     done
+    echo "The Docker engine does not stop; its log is $COMPOSE_HOME/engine.log." >&2
+    return 1
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# `./run test-compose`: docker-compose.yaml for real. Builds the images, starts everything with the profile `demo`, sees
-# the demo's MOUSs delivered while containers are killed one at a time, and takes everything down again.
+# `./run test-compose`: docker-compose.yaml for real. Builds the images, upgrades an older release's catalogue, starts
+# everything with the profiles `demo` and `events`, sees every restore delivered once while containers, a CASA host and
+# the engine are killed, and takes everything down again.
 #
 # It starts a Docker engine of its own (Debian: docker.io, docker-compose), and makes base images from Debian's packages
 # (debootstrap) where those are not there: nothing is pulled. It needs root, 15 GB of disk and the package index.
@@ -25,8 +26,12 @@ rm -rf "$context" && mkdir -p "$context"
 cp /usr/local/share/ca-certificates/*.crt "$context/docker/ca/" 2>/dev/null || true
 
 export COMPOSE_PROJECT_NAME=alma-restore-test COMPOSE_HTTP_TIMEOUT=300
-export AIRFLOW_PORT=18080 TASK_HEARTBEAT_TIMEOUT_S=30 # a killed worker is noticed soon
-compose() { docker-compose --project-directory "$context" -f "$context/docker-compose.yaml" --profile demo "$@"; }
+export AIRFLOW_PORT=18080 TASK_HEARTBEAT_TIMEOUT_S=30 CASA_HOST_SILENT_S=30 # a killed worker is noticed soon
+export CASA_GRACE=10s ARCHIVE_GRACE=10s DEFAULT_GRACE=10s                   # and nobody waits for a stopped one
+export COMPOSE_HOME
+compose() {
+    docker-compose --project-directory "$context" -f "$context/docker-compose.yaml" --profile demo --profile events "$@"
+}
 
 clean_up() {
     status=$?
@@ -44,14 +49,27 @@ say "starting a Docker engine"
 start_engine
 say "base images"
 "$here/base_images.sh" "$COMPOSE_HOME"
-say "images"
-"$here/build_images.sh" "$context" >"$COMPOSE_HOME/build.log" 2>&1 || { tail -n 20 "$COMPOSE_HOME/build.log" >&2; exit 1; }
-docker image ls --format '        {{.Repository}}:{{.Tag}} {{.Size}}' | grep alma-restore
-
 say "no secrets, no start"
 if compose up -d postgres >/dev/null 2>&1; then echo "It started without secrets." >&2; exit 1; fi
+
+# What must reach no image: the secrets, a file of settings, and the log-in of a private package index.
 "$context/docker/make-secrets.sh" 2>/dev/null
+token=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
+echo "PLANTED=$token" >"$context/.env"
+say "images"
+"$here/build_images.sh" "$context" "$token" >"$COMPOSE_HOME/build.log" 2>&1 || { tail -n 20 "$COMPOSE_HOME/build.log" >&2; exit 1; }
+docker image ls --format '        {{.Repository}}:{{.Tag}} {{.Size}}' | grep alma-restore
+say "no secret in any layer"
+for secret in "$context"/secrets/*; do printf '%s\n' "$(cat "$secret")"; done >"$COMPOSE_HOME/secret"
+echo "$token" >>"$COMPOSE_HOME/secret"
+found=$(docker save alma-restore/airflow:local alma-restore/casa:local alma-restore/demo:local \
+    | { LC_ALL=C grep -aoFf "$COMPOSE_HOME/secret" || true; } | sort -u | wc -l)
+[ "$found" = 0 ] || { echo "$found secrets are in the layers of the images." >&2; exit 1; }
+
+say "the catalogue of an older release"
+compose up -d postgres >"$COMPOSE_HOME/up.log" 2>&1
+"$here/old_catalogue.sh" "$(compose ps -q postgres)" "$repository/tests/catalogue/releases/catalogue_0001.postgresql.sql"
 say "starting the demo"
-compose up -d >"$COMPOSE_HOME/up.log" 2>&1 || { tail -n 20 "$COMPOSE_HOME/up.log" >&2; exit 1; }
+compose up -d --scale worker-casa=2 >>"$COMPOSE_HOME/up.log" 2>&1 || { tail -n 20 "$COMPOSE_HOME/up.log" >&2; exit 1; }
 python "$here/watch.py" "$context"
 say "passed"

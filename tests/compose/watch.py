@@ -1,82 +1,33 @@
-"""Watches the composed demo to its end: everything healthy, containers killed one at a time, every MOUS delivered."""
+"""Watches the composed demo to its end: everything healthy, each part killed once, every MOUS delivered once."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
+import stack
+from broker import Broker
+from stack import Request, container, containers, docker, fact, say, wait
 
 CONTEXT = Path(sys.argv[1])
+HERE = Path(__file__).parent
 AIRFLOW = f"http://127.0.0.1:{os.environ['AIRFLOW_PORT']}"
 RESTORABLE = 3
-KILLED = (
-    *("redis", "scheduler", "api-server", "dag-processor", "triggerer"),
-    *("worker-archive", "worker-default", "postgres"),
+CASA_WORKERS = 2
+OLD = "uid://A001/X2f6/"
+"""What the MOUSs in the older release's catalogue begin with."""
+KEYS = ("by-event", "by-hand")
+"""The correlation ids of the two restores that live through the worst."""
+
+SERVICES = (
+    *("redis", "scheduler", "api-server", "dag-processor", "triggerer", "worker-archive", "worker-default"),
+    *("rabbitmq", "events-consume", "events-publish", "postgres"),
 )
-"""One at a time, while restores are under way; the CASA worker goes first, in the middle of a CASA run."""
-
-started = time.monotonic()
-
-
-def say(text: str) -> None:
-    print(f"        {time.monotonic() - started:4.0f} s  {text}", flush=True)
-
-
-def docker(*arguments: str) -> str:
-    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout.strip()
-
-
-def container(service: str) -> str:
-    project = os.environ["COMPOSE_PROJECT_NAME"]
-    labels = [f"label=com.docker.compose.project={project}", f"label=com.docker.compose.service={service}"]
-    return docker("ps", "-aq", *(word for label in labels for word in ("--filter", label)))
-
-
-def health(service: str) -> str:
-    return docker(
-        "inspect", "-f", "{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}", container(service)
-    )
-
-
-def wait(what: str, seen: Callable[[], Any], limit_s: float = 300) -> Any:
-    deadline = time.monotonic() + limit_s
-    while True:
-        try:
-            if found := seen():
-                say(what)
-                return found
-        except (OSError, ValueError, KeyError, subprocess.CalledProcessError):
-            pass
-        if time.monotonic() > deadline:
-            raise SystemExit(f"waited {limit_s:.0f} s in vain: {what}")
-        time.sleep(1)
-
-
-def kill(service: str) -> None:
-    """As a crash: its first process is killed from outside, and the engine starts it again by the restart policy."""
-    pid = int(docker("inspect", "-f", "{{.State.Pid}}", container(service)))
-    os.kill(pid, 9)
-    say(f"killed {service}")
-
-
-def query(sql: str) -> list[list[str]]:
-    """Ask the catalogue."""
-    command = ["exec", container("postgres"), "psql", "-U", "postgres", "-d", "catalogue", "-At", "-F", "|", "-c", sql]
-    return [line.split("|") for line in docker(*command).splitlines()]
-
-
-def states() -> dict[str, str]:
-    return dict(query("SELECT mous_uid, state || ' ' || stage FROM request ORDER BY mous_uid"))
-
-
-def delivered() -> int:
-    return sum(state.startswith("delivered") for state in states().values())
+"""Killed in this order, one at a time, while restores are under way."""
+PEERS = ("demo-ngas", "demo-mail", "demo-sftp")
 
 
 def log_in() -> httpx.Client:
@@ -84,59 +35,154 @@ def log_in() -> httpx.Client:
     assert httpx.get(f"{AIRFLOW}/api/v2/dags").status_code == 401
     assert httpx.get(f"{AIRFLOW}/mous/").status_code == 401
     admin = {"username": "admin", "password": (CONTEXT / "secrets/admin_password").read_text()}
-    token = httpx.post(f"{AIRFLOW}/auth/token", json=admin).json()["access_token"]
+    token = httpx.post(f"{AIRFLOW}/auth/token", json=admin, timeout=60).json()["access_token"]
     say("log-in is asked for, and works")
-    return httpx.Client(base_url=AIRFLOW, headers={"Authorization": f"Bearer {token}"}, timeout=30)
-
-
-def check_pages(client: httpx.Client) -> None:
-    """Airflow shows its DAGs, and our page the restored MOUSs."""
-    assert "restore_mous" in {dag["dag_id"] for dag in client.get("/api/v2/dags").json()["dags"]}
-    page = client.get("/mous/")
-    assert page.status_code == 200, page.text
+    return httpx.Client(base_url=AIRFLOW, headers={"Authorization": f"Bearer {token}"}, timeout=60)
 
 
 def check_secrets_stay_secret() -> None:
     """No secret stands in what the engine shows of a container or an image."""
     secrets = [path.read_text() for path in (CONTEXT / "secrets").iterdir()]
-    containers, images = docker("ps", "-aq").split(), docker("image", "ls", "-q").split()
-    shown = docker("inspect", *containers) + docker("inspect", *images) + docker("top", container("redis"))
+    images = docker("image", "ls", "-q").split()
+    shown = docker("inspect", *docker("ps", "-aq").split()) + docker("inspect", *images)
+    shown += docker("top", container("redis")) + docker("top", container("rabbitmq"))
     shown += "".join(docker("history", "--no-trunc", image) for image in images)
     assert not [secret for secret in secrets if secret in shown], "a secret is shown"
     say("no secret in any container's or image's description")
 
 
-def check_deliveries() -> None:
-    """Every MeasurementSet of every delivery is where the catalogue says, with the size that it says."""
-    for path, size in query("SELECT path, size_bytes FROM delivery"):
-        listing = docker("exec", container("worker-default"), "find", path, "-type", "f", "-printf", "%s\\n")
-        assert sum(map(int, listing.split())) >= int(size) > 0, path
-    attempts = query("SELECT count(*), count(DISTINCT mous_uid) FROM request WHERE state LIKE 'delivered%'")
-    assert attempts == [[str(RESTORABLE)] * 2], attempts
+def old_requests() -> list[Request]:
+    return stack.requests(lambda mous_uid: mous_uid.startswith(OLD))
+
+
+def new_requests(*keys: str) -> list[Request]:
+    """The requests made here; those of some correlation ids."""
+    found = stack.requests(lambda mous_uid: not mous_uid.startswith(OLD))
+    return [request for request in found if request.correlation_id in (keys or (request.correlation_id,))]
+
+
+def check_upgrade(client: httpx.Client) -> None:
+    """What the older release left can be looked at, and what it had accepted is carried out."""
+    wait(
+        "a request that was accepted before the upgrade has its answer",
+        lambda: [r.error_code for r in old_requests() if r.correlation_id == "waiting-then"] == ["unknown_uid"],
+        900,
+    )
+    assert len(old_requests()) == 7
+    for request in old_requests():
+        page = client.get(f"/mous/requests/{request.id}")
+        assert page.status_code == 200, page.text
+        assert request.mous_uid in page.text
+    say("each request of the older release has its page")
+
+
+def crash(each: str, name: str) -> None:
+    before = stack.begun(each)
+    stack.crash(each)
+    wait(f"killed {name}; it is back and healthy", lambda: stack.begun(each) != before and stack.is_healthy(each))
+
+
+def delivered(*keys: str) -> int:
+    return sum(request.delivered for request in new_requests(*keys))
+
+
+def host_of_casa(*keys: str) -> str:
+    """The container in which CASA runs for one of these requests; empty: for none."""
+    for request in new_requests(*keys):
+        if (request.state, request.stage) == ("running", "run_casa") and (attempts := request.attempts()):
+            latest = attempts[max(attempts)]
+            if not (latest / "rc").exists() and (host := (latest / "heartbeat").read_text()):
+                return next(each for each in containers("worker-casa") if each.startswith(host))
+    return ""
+
+
+def lose_a_casa_host_and_the_engine(client: httpx.Client, broker: Broker) -> str:
+    """Two restores are asked for. One CASA host goes and does not come back, then the engine is restarted.
+
+    Returns:
+        The container that is gone.
+    """
+    asked, other = sorted({request.mous_uid for request in new_requests()})[:2]
+    broker.ask(asked, KEYS[0])
+    run = {"logical_date": None, "conf": {"mous_uid": other, "correlation_id": KEYS[1]}}
+    client.post("/api/v2/dags/restore_mous/dagRuns", json=run).raise_for_status()
+    lost = str(wait("CASA runs again", lambda: host_of_casa(*KEYS), 600))
+    docker("kill", lost)
+    say("a CASA host is gone for good")
+    subprocess.run(["bash", "-c", f"set -e; . {HERE}/engine.sh; stop_engine; start_engine"], check=True)
+    say("the engine was restarted")
+    for service in (*SERVICES, *PEERS):
+        wait(f"{service} is back and healthy", lambda service=service: stack.is_healthy(container(service)), 600)
+    assert fact(lost, "{{.State.Running}}") == "false"
+    return lost
+
+
+def kill_in_the_middle_of_a_delivery() -> None:
+    """What delivers is killed as soon as its temporary folder is there."""
+    deliveries, worker = stack.volume("deliveries"), container("worker-default")
+    before = stack.begun(worker)
+    wait("a delivery has begun", lambda: any(deliveries.rglob(".*.part")), 900, 0.005)
+    stack.crash(worker)
+    assert any(deliveries.rglob(".*.part")), "it was killed too late"
+    back = "killed worker-default; it is back and healthy"
+    wait(back, lambda: stack.begun(worker) != before and stack.is_healthy(worker))
+
+
+def check_deliveries(expected: int) -> None:
+    """Every delivery is whole by its checksums, nothing unfinished lies about, and each request was delivered once."""
+    found = new_requests()
+    assert [(request.delivered, request.ends) for request in found] == [(True, 1)] * expected, found
+    assert len({request.path for request in found}) == expected
+    for request in found:
+        check = ("sha256sum", "--check", "--quiet", "SHA256SUMS")
+        docker("exec", "--workdir", str(request.path), container("worker-default"), *check)
+    hidden = [path.name for path in stack.volume("deliveries").rglob(".*")]
+    assert not hidden, hidden
+    say(f"{expected} deliveries, each made once and whole by its checksums")
+
+
+def check_attempts(lost: str) -> None:
+    """What ran on the lost host was started anew on the other one."""
+    runs = [request.attempts() for request in new_requests(*KEYS)]
+    hosts = [[(each[number] / "heartbeat").read_text() for number in sorted(each)] for each in runs]
+    assert any(len(each) > 1 and lost.startswith(each[0]) for each in hosts), hosts
+    assert not any(lost.startswith(each[-1]) for each in hosts), hosts
+    say("CASA was started anew on the other host")
+
+
+def check_told(broker: Broker) -> None:
+    """The asker heard of its restore, from the beginning to the one end."""
+    mine = [event for event in broker.told() if event["cliCorrId"] == KEYS[0]]
+    states = [event["state"] for event in mine]
+    assert states[0] == "accepted", states
+    assert [state.startswith("delivered") for state in states] == [False] * (len(states) - 1) + [True], states
+    assert mine[-1]["deliveryLocation"].startswith("/srv/alma-restore/deliveries/")
+    say(f"the asker was told of its restore, in {len(mine)} events")
 
 
 def main() -> None:
-    for service in ("postgres", "redis", "api-server", "scheduler", "dag-processor", "triggerer"):
-        wait(f"{service} is healthy", lambda service=service: health(service) == "healthy")
-    for service in ("worker-default", "worker-archive", "worker-casa", "demo-ngas", "demo-mail", "demo-sftp"):
-        wait(f"{service} is healthy", lambda service=service: health(service) == "healthy")
-    client = log_in()
+    for service in (*SERVICES, *PEERS, "worker-casa"):
+        for each in containers(service):
+            wait(f"{service} is healthy", lambda each=each: stack.is_healthy(each), 600)
+    assert len(containers("worker-casa")) == CASA_WORKERS
+    client, broker = log_in(), Broker(CONTEXT / "secrets")
     check_secrets_stay_secret()
-    wait("CASA runs", lambda: any("run_casa" in state for state in states().values()), 900)
-    kill("worker-casa")
-    for service in KILLED:
-        before = docker("inspect", "-f", "{{.State.StartedAt}}", container(service))
-        kill(service)
-        wait(
-            f"{service} is back and healthy",
-            lambda service=service, before=before: (
-                health(service) == "healthy"
-                and docker("inspect", "-f", "{{.State.StartedAt}}", container(service)) != before
-            ),
-        )
+    broker.listen()
+    check_upgrade(client)
+    crash(str(wait("CASA runs", host_of_casa, 900)), "the worker where CASA runs")
+    for service in SERVICES:
+        crash(container(service), service)
     wait("everything is delivered", lambda: delivered() == RESTORABLE, 1200)
-    check_deliveries()
-    check_pages(client)
+
+    lost = lose_a_casa_host_and_the_engine(client, broker)
+    kill_in_the_middle_of_a_delivery()
+    wait("both are delivered", lambda: delivered(*KEYS) == len(KEYS), 900)
+    check_attempts(lost)
+    check_deliveries(RESTORABLE + len(KEYS))
+    wait("the end is told", lambda: broker.told()[-1]["state"].startswith("delivered"))
+    check_told(broker)
+    assert "restore_mous" in {dag["dag_id"] for dag in client.get("/api/v2/dags").json()["dags"]}
+    assert client.get("/mous/").status_code == 200
 
 
 if __name__ == "__main__":

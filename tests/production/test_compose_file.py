@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ COMPOSE = yaml.safe_load(FILE.read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONE_SHOT = {"init", "demo-archive"}
 LASTING = sorted(set(SERVICES) - ONE_SHOT)
+EVENTS = {"rabbitmq", "events-consume", "events-publish"}
 WORKERS = ("worker-default", "worker-archive", "worker-casa")
 
 
@@ -29,7 +31,10 @@ def test_every_part_of_the_system_is_there() -> None:
     plain = {name for name, service in SERVICES.items() if "profiles" not in service}
     airflow = {"init", "api-server", "scheduler", "dag-processor", "triggerer"}
     assert plain == {"postgres", "redis", *airflow, *WORKERS}
-    assert all(SERVICES[name]["profiles"] == ["demo"] for name in set(SERVICES) - plain)
+    profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
+    assert {name for name, its in profiles.items() if its == ["events"]} == EVENTS
+    assert {name for name, its in profiles.items() if its == ["demo"]} >= {"demo-archive", "demo-ngas", "demo-mail"}
+    assert all(len(its) == 1 for its in profiles.values())
 
 
 @pytest.mark.parametrize("name", LASTING)
@@ -49,6 +54,17 @@ def test_no_service_takes_the_host_for_itself(name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert not {"privileged", "network_mode", "pid"} & set(service)
+
+
+# Not even root writes to the official broker's image; whether it starts so has not been tried.
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"rabbitmq"}))
+def test_what_a_container_writes_lies_on_a_volume_or_in_memory(name: str) -> None:
+    assert SERVICES[name]["read_only"] is True
+    assert any(mount.startswith("/tmp") for mount in SERVICES[name]["tmpfs"])
+
+
+def test_two_workers_on_one_spool_never_share_a_host_name() -> None:
+    assert not [name for name in WORKERS if "hostname" in SERVICES[name]], "a worker can be scaled"
 
 
 def test_each_queue_has_its_worker_and_time_to_finish() -> None:
@@ -80,6 +96,8 @@ def test_everything_that_must_last_lies_on_a_volume() -> None:
         assert {"/srv/alma-restore/spool", "/srv/alma-restore/deliveries", "/srv/airflow/logs"} <= mounted
     assert SERVICES["postgres"]["volumes"] == ["postgres:/var/lib/postgresql/data"]
     assert SERVICES["redis"]["volumes"] == ["redis:/data"]
+    assert SERVICES["rabbitmq"]["volumes"] == ["rabbitmq:/var/lib/rabbitmq"]
+    assert SERVICES["rabbitmq"]["hostname"], "the broker's data lie under the name of its host"
 
 
 def test_only_airflow_is_reachable_and_only_from_this_host() -> None:
@@ -119,16 +137,35 @@ def test_making_secrets_makes_each_once(secrets: Path) -> None:
     assert {path.name: path.read_text() for path in secrets.iterdir()} == made
 
 
-def start(secrets: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    """The entry point as in a container, with another place for the secrets."""
+def start(secrets: Path, tmp_path: Path, variable: str, **given: str) -> subprocess.CompletedProcess[str]:
+    """The entry point as in a container, with another place for the secrets; the command tells a variable."""
     script = tmp_path / "entrypoint.sh"
     script.write_text(ENTRYPOINT.read_text().replace("/run/secrets", str(secrets)))
-    tell = ["sh", script, "sh", "-c", 'echo "$AIRFLOW__CELERY__BROKER_URL"']
-    return subprocess.run(tell, capture_output=True, text=True)
+    tell = ["sh", script, "sh", "-c", f'echo "${{{variable}:-}}"']
+    return subprocess.run(tell, capture_output=True, text=True, env={"PATH": os.environ["PATH"], **given})
 
 
 def test_a_container_starts_with_good_secrets(secrets: Path, tmp_path: Path) -> None:
-    assert start(secrets, tmp_path).stdout == f"redis://:{(secrets / 'redis_password').read_text()}@redis:6379/0\n"
+    broker = start(secrets, tmp_path, "AIRFLOW__CELERY__BROKER_URL").stdout
+    assert broker == f"redis://:{(secrets / 'redis_password').read_text()}@redis:6379/0\n"
+
+
+def test_only_the_services_at_rabbitmq_get_its_password(secrets: Path, tmp_path: Path) -> None:
+    names = {name: value for name, value in COMPOSE["x-events"]["environment"].items() if name.startswith("RABBITMQ")}
+    given = {name: re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", value) for name, value in names.items()}
+    broker = start(secrets, tmp_path, "AIRFLOW_CONN_ALMA_EVENTS", **given).stdout
+    assert broker == f"amqp://alma-restore:{(secrets / 'rabbitmq_password').read_text()}@rabbitmq:5672\n"
+    assert start(secrets, tmp_path, "AIRFLOW_CONN_ALMA_EVENTS").stdout == "\n"
+    holders = {name for name, service in SERVICES.items() if "rabbitmq_password" in service.get("secrets", [])}
+    assert holders == EVENTS
+
+
+def test_settings_that_kubernetes_gives_stay(secrets: Path, tmp_path: Path) -> None:
+    given = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://elsewhere",
+        "AIRFLOW__CELERY__BROKER_URL": "redis://x",
+    }
+    assert start(secrets / "none", tmp_path, "AIRFLOW__CELERY__BROKER_URL", **given).stdout == "redis://x\n"
 
 
 @pytest.mark.parametrize("bad", ["", "secret", "please-change-me-soon", None])
@@ -136,7 +173,7 @@ def test_a_container_refuses_a_default_secret(secrets: Path, tmp_path: Path, bad
     (secrets / "jwt_secret").unlink()
     if bad is not None:
         (secrets / "jwt_secret").write_text(bad)
-    refused = start(secrets, tmp_path)
+    refused = start(secrets, tmp_path, "PATH")
     assert refused.returncode == 78
     assert "jwt_secret" in refused.stderr
     assert not refused.stdout
@@ -146,6 +183,6 @@ def test_compose_itself_accepts_the_file() -> None:
     program = shutil.which("docker-compose")
     if program is None:
         pytest.skip("docker-compose is not installed (apt-get install docker-compose)")
-    command = [program, "-f", str(FILE), "--profile", "demo", "config", "--quiet"]
+    command = [program, "-f", str(FILE), "--profile", "demo", "--profile", "events", "config", "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT)
     assert done.returncode == 0, done.stderr

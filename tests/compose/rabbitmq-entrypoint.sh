@@ -1,0 +1,3 @@
+#!/bin/sh
+# As the official image's: becomes the command.
+exec "$@"
