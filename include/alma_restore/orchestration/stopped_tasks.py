@@ -7,6 +7,7 @@ one that dies with its machine, or for want of memory, has no time to. It is tol
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ def leave_word_when_stopped(record: RequestRecord, stage: str) -> None:
     task, on_kill = instance.task, instance.task.on_kill
 
     def leave_word() -> None:
-        word.write_text(str(record.attempt))
+        with suppress(FileNotFoundError):  # the request has been closed, and nothing of it is kept
+            word.write_text(str(record.attempt))
         on_kill()
 
     task.on_kill = leave_word
