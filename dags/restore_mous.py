@@ -10,8 +10,9 @@ data, or the nearest newer one), `email` (who is told how it ended), `destinatio
 *open_request*: refused; nothing is broken. The reason says why this MOUS cannot be restored or what is wrong with the
 request. *fetch_asdm*, *fetch_products*: the exporter or NGAS; the log names the file. *stage*, *write_ppr*: the
 archive's records contradict each other. *run_casa*: the log shows the end of CASA's; clear the task to run it again.
-A running CASA is found again, not started twice. *verify*: CASA ended, and the result is not good: look at restore.json
-in the workspace. *deliver*: the destination; clear the task when it is mended.
+A running CASA is found again, not started twice. With `casa.jobs = "eb"` there is one for each execution block, and the
+first that fails stops the others. *verify*: CASA ended, and the result is not good: look at restore.json in the
+workspace. *deliver*: the destination; clear the task when it is mended.
 
 **Try it.** `./run demo --serve`, then Trigger with uid://A001/X12d1/X23e.
 """
