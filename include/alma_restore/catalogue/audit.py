@@ -1,4 +1,4 @@
-"""Does the catalogue contradict itself? Every request's history is read again, line by line, and held against the rules."""
+"""Does the catalogue contradict itself? Every request's history is read again and held against the rules."""
 
 from __future__ import annotations
 
