@@ -27,6 +27,11 @@ EVENTS = {"rabbitmq", "events-consume", "events-publish"}
 WORKERS = ("worker-default", "worker-archive", "worker-casa")
 
 
+def by_default(value: str) -> str:
+    """What compose makes of `${NAME:-default}` where nobody sets NAME."""
+    return re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", value)
+
+
 def test_every_part_of_the_system_is_there() -> None:
     plain = {name for name, service in SERVICES.items() if "profiles" not in service}
     airflow = {"init", "api-server", "scheduler", "dag-processor", "triggerer"}
@@ -85,7 +90,7 @@ def test_each_queue_has_its_worker_and_time_to_finish() -> None:
 def test_the_load_tests_engine_cannot_be_used_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**COMPOSE["x-airflow"]["environment"], "ALMA_RESTORE_LOAD_TEST": "true"}.items():
         if name.startswith("ALMA_RESTORE_"):
-            monkeypatch.setenv(name, value)
+            monkeypatch.setenv(name, by_default(value))
     with pytest.raises(Misconfigured, match="production and load_test exclude each other"):
         settings.load()
 
@@ -152,7 +157,7 @@ def test_a_container_starts_with_good_secrets(secrets: Path, tmp_path: Path) -> 
 
 def test_only_the_services_at_rabbitmq_get_its_password(secrets: Path, tmp_path: Path) -> None:
     names = {name: value for name, value in COMPOSE["x-events"]["environment"].items() if name.startswith("RABBITMQ")}
-    given = {name: re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", value) for name, value in names.items()}
+    given = {name: by_default(value) for name, value in names.items()}
     broker = start(secrets, tmp_path, "AIRFLOW_CONN_ALMA_EVENTS", **given).stdout
     assert broker == f"amqp://alma-restore:{(secrets / 'rabbitmq_password').read_text()}@rabbitmq:5672\n"
     assert start(secrets, tmp_path, "AIRFLOW_CONN_ALMA_EVENTS").stdout == "\n"
