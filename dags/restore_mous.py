@@ -4,7 +4,8 @@
 delivers the calibrated MeasurementSets, and tells the requester.
 
 **Parameters.** `mous_uid` or `eb_uid` (one of them is needed), `casa_version` (empty: the version that calibrated the
-data, or the nearest newer one), `email` (who is told how it ended), `destination` (empty: the default delivery folder).
+data, or the nearest newer one), `email` (who is told how it ended), `destination` (empty: the default delivery folder),
+`split` (what to split off and average, as JSON; empty: nothing), `tar` (a tar file for each MeasurementSet).
 
 **When it fails.** The reason is one sentence: at the end of the failed task's log, in the mail, and in the catalogue.
 *open_request*: refused; nothing is broken. The reason says why this MOUS cannot be restored or what is wrong with the

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from alma_restore.uid import Uid
+
 INTENTS = ("AMPLITUDE", "BANDPASS", "CHECK", "PHASE", "POLANGLE", "POLARIZATION", "POLLEAKAGE", "TARGET")
 """The pipeline's words for what calibration is applied to, and what can be split off therefore."""
 
@@ -36,6 +38,20 @@ class SplitOptions(BaseModel):
     chanbin: int = Field(default=1, ge=1, le=10_000)
     timebin: str = "0s"
     keep_full: bool = False
+
+    @property
+    def intents(self) -> frozenset[str]:
+        return frozenset(self.intent.split(","))
+
+    @property
+    def in_words(self) -> str:
+        """What is split off, for people: `TARGET data of spectral windows 17,19, 2 channels averaged into one`."""
+        parts = [f"{self.intent} data"]
+        parts += [f"of {self.field}"] if self.field else []
+        parts += [f"of spectral windows {self.spw}"] if self.spw else []
+        averaged = [f"{self.chanbin} channels averaged into one"] if self.chanbin > 1 else []
+        averaged += [f"averaged over {self.timebin}"] if self.timebin != "0s" else []
+        return ", ".join([" ".join(parts), *averaged])
 
     @field_validator("intent", "spw", mode="before")
     @classmethod
@@ -76,3 +92,32 @@ class SplitOptions(BaseModel):
         if not _SECONDS.fullmatch(value):
             raise ValueError("give seconds, 0s for none or at least one, such as 30s")
         return value
+
+
+def window_numbers(spw: str) -> frozenset[int]:
+    """The numbers in a selection of spectral windows such as `17,19~23`; what selects by name has none."""
+    numbers: set[int] = set()
+    for part in spw.split(",") if _SPW.fullmatch(spw) else ():
+        first, _, last = part.partition("~")
+        numbers.update(range(int(first), int(last or first) + 1))
+    return frozenset(numbers)
+
+
+def full_name(eb_uid: Uid) -> str:
+    """The MeasurementSet of all calibrated data of an execution block."""
+    return f"{eb_uid.sanitised}.ms"
+
+
+def split_name(eb_uid: Uid) -> str:
+    """The one of what is split off, as the pipeline names it whatever its intent."""
+    return f"{eb_uid.sanitised}_targets.ms"
+
+
+def made(eb_uid: Uid, split: SplitOptions | None) -> tuple[str, ...]:
+    """The MeasurementSets that a restore makes of an execution block."""
+    return (full_name(eb_uid), split_name(eb_uid)) if split else (full_name(eb_uid),)
+
+
+def delivered(eb_uid: Uid, split: SplitOptions | None) -> tuple[str, ...]:
+    """Those that are handed over: who asks for a small part gets that, and the whole only if they say so."""
+    return made(eb_uid, split) if split is None or split.keep_full else (split_name(eb_uid),)

@@ -6,12 +6,13 @@ Run by eb_processes.py in working/, one fresh process each; the job comes as JSO
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,15 @@ import casa_log
 import tar_products
 from intents import casa_intents
 from ms_reader import column, opened
-from signs import RestoreFailed, corrupt, inconsistent
+from signs import RestoreFailed, corrupt, refused
 
 _TASKS = ("importasdm", "flagmanager", "applycal", "mstransform")
 
-# Written into the MS by the pipeline's import, and read there by its later stages.
+# Written into the MS by the pipeline's import, and read there by its later stages; the last two are in what it splits
+# off as well.
 _COPIED_TABLES = ("Source.xml", "SpectralWindow.xml", "DataDescription.xml")
+
+_NOTHING_SELECTED = re.compile(r"No match found|NullSelection")
 
 
 class EbRestore:
@@ -97,10 +101,10 @@ class EbRestore:
             overwrite=False,
             verbose=True,
         )
-        self._copy_tables_to(self.ms)
+        self._copy_tables_to(self.ms, _COPIED_TABLES)
 
-    def _copy_tables_to(self, ms: str) -> None:
-        for name in _COPIED_TABLES:
+    def _copy_tables_to(self, ms: str, names: Iterable[str]) -> None:
+        for name in names:
             if (self._asdm / name).exists():
                 shutil.copyfile(self._asdm / name, Path(ms) / name)
 
@@ -167,25 +171,31 @@ class EbRestore:
         words = (options.get("intent") or "TARGET").split(",")
         intent = casa_intents(words, column(f"{self.ms}/STATE", "OBS_MODE"))
         if not intent:
-            raise inconsistent(self.eb, f"{self.eb} has no data of {','.join(words)} that could be split off.")
+            raise refused(self.eb, f"{self.eb} has no data of {','.join(words)} that could be split off.")
         windows = dict.fromkeys(call.spw for call in self._calls if not call.intents or {*words} & {*call.intents})
         chanbin, timebin = int(options.get("chanbin") or 1), options.get("timebin") or "0s"
         split = f"{self.eb}_targets.ms"
-        self._call(
-            "mstransform",
-            vis=self.ms,
-            outputvis=split,
-            datacolumn="corrected",
-            field=options.get("field", ""),
-            intent=intent,
-            spw=options.get("spw") or ",".join(windows),
-            chanaverage=chanbin > 1,
-            chanbin=chanbin,
-            timeaverage=float(timebin.removesuffix("s")) > 0,
-            timebin=timebin,
-            reindex=False,
-        )
-        self._copy_tables_to(split)
+        try:
+            self._call(
+                "mstransform",
+                vis=self.ms,
+                outputvis=split,
+                datacolumn="corrected",
+                field=options.get("field", ""),
+                intent=intent,
+                spw=options.get("spw") or ",".join(windows),
+                chanaverage=chanbin > 1,
+                chanbin=chanbin,
+                timeaverage=float(timebin.removesuffix("s")) > 0,
+                timebin=timebin,
+                reindex=False,
+            )
+        except RuntimeError as error:
+            cause = _root_cause(error)
+            if _NOTHING_SELECTED.search(cause):
+                raise refused(self.eb, f"{self.eb} has no such data to be split off: {cause}.") from error
+            raise
+        self._copy_tables_to(split, _COPIED_TABLES[1:])
 
 
 def _check_readable(caltable: str) -> None:

@@ -1,9 +1,10 @@
 """Look into restored MeasurementSets and tell in figures what is there.
 
 `python verify_ms.py <figures.json>`, with a JSON list of `{"ms": path, "asdm": path, "calapply": path}` on stdin; the
-figures go to the file, one entry an MS, keyed by its path. Beside it go, for each MS, what CASA's listobs says of it
-(`<ms>.listobs.txt`) and what plots are drawn from (`<ms>.samples.npz`). It judges nothing: that is the caller's work
-(casa/verification.py).
+figures go to the file, one entry an MS, keyed by its path. Where something was split off, the entry has also `"split":
+{"ms": path, "options": parameters of hif_mstransform}`, and gets what split_figures.py finds. Beside the file go, for
+each MS, what CASA's listobs says of it (`<ms>.listobs.txt`) and what plots are drawn from (`<ms>.samples.npz`).
+Nothing is judged: that is the caller's work (casa/verification.py).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import numpy
 
 import asdm_rows
 import calapply_reader
+import split_figures
 from intents import APPLIED, casa_intents
 from ms_reader import Piece, column, opened, pieces
 from signs import RestoreFailed
@@ -28,17 +30,20 @@ from visibility_samples import Samples
 _COLUMNS = ("ANTENNA1", "ANTENNA2", "FIELD_ID", "STATE_ID", "TIME", "UVW", "FLAG", "CORRECTED_DATA")
 
 
-def figures(ms: Path, asdm: Path, calapply: Path, beside: Path) -> dict[str, Any]:
+def figures(
+    ms: Path, asdm: Path, calapply: Path, beside: Path, split: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What one MeasurementSet holds.
 
     Args:
         calapply: what calibration was applied to it.
         beside: the folder for its listing and its samples.
+        split: what was split off from it, and how.
 
     Returns:
         rows, scans, fields, antennas, spectral_windows: as the MS has them; missing_rows: what it lacks, by the raw
         data's Main.xml; corrected: has it a CORRECTED_DATA column; by_field: see `_Field.figures`; by_antenna: name
-        and flagged fraction of its cross-correlations, None where it has none.
+        and flagged fraction of its cross-correlations, None where it has none; split: see `split_figures.figures`.
     """
     with opened(ms) as main:
         found = Counter(main.getcol("SCAN_NUMBER").tolist())
@@ -46,6 +51,11 @@ def figures(ms: Path, asdm: Path, calapply: Path, beside: Path) -> dict[str, Any
     antennas = column(ms / "ANTENNA", "NAME")
     samples = Samples(column(ms / "STATE", "OBS_MODE"), _calibrated_windows(ms, calapply), len(antennas))
     by_field = _by_field(ms, samples) if corrected else []
+    of_split = None
+    if split and corrected:
+        words = (split["options"].get("intent") or "TARGET").split(",")
+        windows = _calibrated_windows(ms, calapply, words)
+        of_split = split_figures.figures(ms, Path(split["ms"]), split["options"], windows)
     samples.save(beside / f"{ms.name}.samples.npz", _names(ms))
     _list_observation(ms, beside / f"{ms.name}.listobs.txt")
     return {
@@ -61,14 +71,20 @@ def figures(ms: Path, asdm: Path, calapply: Path, beside: Path) -> dict[str, Any
             {"name": name, "flagged": flagged}
             for name, flagged in zip(antennas, samples.flagged_by_antenna, strict=True)
         ],
+        "split": of_split,
     }
 
 
-def _calibrated_windows(ms: Path, calapply: Path) -> set[int]:
-    """The spectral windows that calibration is applied to; others hold what ALMA records for itself."""
+def _calibrated_windows(ms: Path, calapply: Path, words: Collection[str] = ()) -> set[int]:
+    """The spectral windows that calibration is applied to; others hold what ALMA records for itself.
+
+    Args:
+        words: only of data with these intents, in the pipeline's words.
+    """
     from casatools import ms as measurement_set
 
-    selections = {call.spw for call in calapply_reader.read(calapply)}
+    calls = calapply_reader.read(calapply)
+    selections = {call.spw for call in calls if not words or not call.intents or {*words} & {*call.intents}}
     return {spw for selection in selections for spw in measurement_set().msseltoindex(str(ms), spw=selection)["spw"]}
 
 
@@ -195,7 +211,7 @@ def main() -> None:
     config.logfile = "/dev/null"  # nothing is asked of CASA that would need a log
     result = Path(sys.argv[1])
     found = {
-        one["ms"]: figures(Path(one["ms"]), Path(one["asdm"]), Path(one["calapply"]), beside=result.parent)
+        one["ms"]: figures(Path(one["ms"]), Path(one["asdm"]), Path(one["calapply"]), result.parent, one.get("split"))
         for one in json.load(sys.stdin)
     }
     result.write_text(json.dumps(found))

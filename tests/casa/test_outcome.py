@@ -121,6 +121,15 @@ FAILURES: dict[str, tuple[Ended, type[RestoreError], str]] = {
         Misconfigured,
         "does not know the PPR's parameter speed",
     ),
+    "a field to be split off that is not there": (
+        failed(
+            "2026-01-01\tSEVERE\tmstransform::::casa\tTask mstransform raised an exception of class RuntimeError "
+            'with the following message: Field Expression: No match found for name "Nobody"\n'
+            + UNHANDLED.replace("hifa_restoredata", "hif_mstransform").rstrip()
+        ),
+        Refused,
+        'no such data to be split off: Field Expression: No match found for name "Nobody"',
+    ),
     "one ASDM absent, exit code 0": (
         Ended(0, f"ERROR: Error processing {SECOND}\n", restored=(FIRST,)),
         Corrupt,
@@ -196,6 +205,14 @@ def test_every_sign_of_failure_is_a_failure_with_its_reason(what: str, workspace
         outcome.judge(workspace, state)
     assert type(caught.value) is error
     assert caught.value.log_tail == ended.log.rstrip()
+
+
+def test_what_is_to_be_split_off_has_to_be_there(workspace: Workspace) -> None:
+    ppr = workspace.ppr.read_text()
+    workspace.ppr.write_text(ppr.replace("</SciPipeRequest>", "<Command>hif_mstransform</Command></SciPipeRequest>"))
+    state = Ended(0, restored=(FIRST, SECOND, f"{FIRST}_targets")).replay(workspace)
+    with pytest.raises(CasaFailed, match=f"without {SECOND}_targets.ms"):
+        outcome.judge(workspace, state)
 
 
 def test_a_good_run_passes_whatever_noise_it_makes(workspace: Workspace) -> None:

@@ -10,9 +10,11 @@ import pytest
 from damages import DAMAGES, FLAGS, IN_SECOND
 from small_mous import EBS, MOUS, SECOND, THIRD, make_workspace, restore
 
+from alma_restore.archive.asdm_structure import check_asdm
+from alma_restore.casa import verification
 from alma_restore.casa.installations import Installation
 from alma_restore.errors import CasaFailed, Corrupt, Inconsistent, Misconfigured, Refused, RestoreError
-from alma_restore.settings import CasaSettings
+from alma_restore.settings import CasaSettings, VerificationSettings
 from alma_restore.split import SplitOptions
 from alma_restore.workspace import Workspace
 
@@ -82,10 +84,14 @@ def test_targets_are_split_off_and_averaged(
     run_in_casa: Callable[..., str],
     tmp_path: Path,
 ) -> None:
-    workspace = make_workspace(demo_archive, tmp_path / "spool", SplitOptions(chanbin=2))
+    split = SplitOptions(chanbin=2)
+    workspace = make_workspace(demo_archive, tmp_path / "spool", split)
     restore(installation, workspace, casa)
     for uid in EBS:
         run_in_casa("-c", LOOK_AT_SPLIT, uid.sanitised, cwd=workspace.working)
+    facts = {uid: check_asdm(workspace.rawdata / uid.sanitised) for uid in EBS}
+    found = verification.verify(workspace, installation, facts, VerificationSettings(), split).as_json()
+    assert [found[uid]["split"]["rows"] for uid in EBS] == [1760] * 3
     assert "mstransform(" in (workspace.working / "casa_commands.log").read_text()
 
 

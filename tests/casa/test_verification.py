@@ -137,7 +137,7 @@ def test_what_the_raw_data_hold_must_be_there(
 
 
 def test_a_missing_measurement_set_is_named(one: Workspace, installation: Installation, facts: Facts) -> None:
-    with pytest.raises(CasaFailed, match=f"no MeasurementSet of {EBS[1]}, {EBS[2]}"):
+    with pytest.raises(CasaFailed, match=f"no MeasurementSet {EBS[1].sanitised}.ms, {EBS[2].sanitised}.ms"):
         verification.verify(one, installation, facts, SETTINGS)
 
 

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_delivery import FIRST, SECOND, calapply_of, tables_of
 
-from alma_restore.errors import Corrupt, Inconsistent
+from alma_restore.errors import Corrupt, Inconsistent, Refused
 from alma_restore.products import calapply
 from alma_restore.products.calapply import ApplyCall
+from alma_restore.split import SplitOptions
+from alma_restore.uid import Uid
 
 LINE = calapply_of(FIRST).splitlines()[1]
 
@@ -149,3 +151,45 @@ def write(tmp_path: Path):
         return path
 
     return write
+
+
+EB = Uid("uid://A002/Xd248b5/Xa7a")
+
+
+def call_of(intent: str, spw: str) -> str:
+    return (
+        f"applycal(vis='x.ms', field='0', intent='{intent}', spw='{spw}', antenna='', gaintable='b.tbl', gainfield='', "
+        "spwmap=[], interp='linear', calwt=False)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ({}, None),
+        ({"spw": "17,19~21"}, None),
+        ({"intent": "PHASE,BANDPASS", "spw": "17~19,25"}, None),
+        ({"intent": "PHASE", "spw": "25"}, None),
+        ({"spw": "17,25"}, "no calibrated TARGET data in spectral window 25 to be split off"),
+        ({"spw": "15~17"}, "no calibrated TARGET data in spectral window 15, 16 to be split off"),
+        ({"intent": "CHECK"}, "no calibrated CHECK data that could be split off"),
+    ],
+)
+def test_only_what_is_calibrated_can_be_split_off(write, split, said):
+    calls = calapply.read(
+        write(call_of("BANDPASS", "17,19,21") + call_of("PHASE", "17~21,25") + call_of("TARGET", "17,19,20,21"))
+    )
+    options = SplitOptions(**split)
+    if said is None:
+        calapply.check_split(calls, options, EB)
+    else:
+        with pytest.raises(Refused, match=f"{EB} has {said}") as refusal:
+            calapply.check_split(calls, options, EB)
+        assert refusal.value.code == "bad_request"
+
+
+def test_who_asks_for_a_window_that_is_not_there_is_told_which_are(write):
+    calls = calapply.read(write(call_of("TARGET", "17,19~21")))
+    with pytest.raises(Refused) as refusal:
+        calapply.check_split(calls, SplitOptions(spw="3"), EB)
+    assert refusal.value.remedy == "Its calibrated spectral windows are 17, 19, 20, 21."

@@ -205,6 +205,26 @@ def test_it_needs_nothing_but_itself(page: Any) -> None:
     assert len(set(ids)) == len(ids)
 
 
+def test_what_was_split_off_is_told(verified: Verified) -> None:
+    told = verified.facts
+    assert told["split"] is None
+    name = f"{FIRST.sanitised}_targets.ms"
+    told["split"] = {
+        "what": "TARGET data, 2 channels averaged into one",
+        "whole_ones_delivered": False,
+        "measurement_sets": {FIRST: {"name": name, "size_bytes": 4_000_000}},
+    }
+    told["execution_blocks"][FIRST]["split"] = {
+        "rows": 440, "rows_wanted": 880, "fields": ["DemoTarget"], "windows": {"1": {"channels": 16, "of": 32}},
+        "compared": 600,
+    }  # fmt: skip
+    words = said(html.document_fromstring(verified.report(facts=told)))
+    assert "Split off 4 MB TARGET data, 2 channels averaged into one" in words
+    assert "Split off: DemoTarget, 440 rows averaged of 880; window 1 with 16 of 32 channels. 600 samples" in words
+    assert name in words
+    assert words.count("restored, not delivered") == len(EBS)
+
+
 def test_no_name_or_text_breaks_out_of_its_place(verified: Verified) -> None:
     changed = _poisoned(verified.facts)
     listing = verified.workspace.logs / f"{FIRST.sanitised}.ms.listobs.txt"

@@ -11,6 +11,7 @@ import pytest
 
 from alma_restore.errors import Refused
 from alma_restore.request_events import parse_start_workflow
+from alma_restore.split import SplitOptions
 
 SEED_1: dict[str, Any] = {
     "eventName": "runAlmaBasicRestoreWorkflow",
@@ -57,6 +58,14 @@ def test_the_larger_event_says_where_to_deliver_and_whom_to_tell() -> None:
         _with(destinationDirectory="/lustre/deliveries/me", userEmail="me@example.org", createTar=False, systemId=12)
     )
     assert (request.destination, request.email) == ("/lustre/deliveries/me", "me@example.org")
+    assert (request.split, request.tar) == (None, False)
+
+
+def test_the_larger_event_says_what_to_split_off_and_to_pack() -> None:
+    request = parse_start_workflow(_with(splitOptions={"intent": "TARGET", "chanbin": 4}, createTar=True))
+    assert (request.split, request.tar) == (SplitOptions(intent="TARGET", chanbin=4), True)
+    with pytest.raises(Refused, match=r"metadata\.splitOptions\.chanbin"):
+        parse_start_workflow(_with(splitOptions={"chanbin": "many"}))
 
 
 def test_an_execution_block_stands_in_for_a_missing_mous() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from alma_restore.errors import CasaFailed, Corrupt, Inconsistent, Misconfigured, Refused, RestoreError
 
@@ -22,7 +24,7 @@ class FailureSign:
     """
 
     pattern: re.Pattern[str]
-    error: type[RestoreError]
+    error: Callable[..., RestoreError]
     sentence: str
     remedy: str
     decisive: bool = False
@@ -42,7 +44,7 @@ class Told:
 
 
 def _sign(
-    pattern: str, error: type[RestoreError], sentence: str, remedy: str, *, decisive: bool = False
+    pattern: str, error: Callable[..., RestoreError], sentence: str, remedy: str, *, decisive: bool = False
 ) -> FailureSign:
     return FailureSign(re.compile(pattern), error, sentence, remedy, decisive)
 
@@ -116,6 +118,12 @@ PIPELINE_SIGNS = (
         "The pipeline left out {0}: its raw data are absent or damaged.",
         "Fetch the raw data of this execution block again.",
         decisive=True,
+    ),
+    _sign(
+        r"Task mstransform raised an exception .*: ((?:Field|Spw) Expression: No match.*|MSSelectionNullSelection.*)",
+        partial(Refused, code="bad_request"),
+        "There are no such data to be split off: {0}.",
+        "Ask for another field, intent or spectral window, or for the restore without a split.",
     ),
     _sign(
         r"TypeError: .*got an unexpected keyword argument '(\w+)'",

@@ -6,7 +6,6 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from alma_restore.archive.asdm_structure import AsdmFacts
@@ -14,12 +13,15 @@ from alma_restore.casa import job
 from alma_restore.casa.casa_home import CASA_SIDE
 from alma_restore.casa.installations import Installation
 from alma_restore.errors import CasaFailed
+from alma_restore.ppr import commands
 from alma_restore.products import manifest as manifests
 from alma_restore.settings import VerificationSettings
+from alma_restore.split import SplitOptions, full_name, made, split_name, window_numbers
 from alma_restore.uid import Uid
 from alma_restore.workspace import Workspace
 
 _ALWAYS_CALIBRATED = {"AMPLITUDE", "BANDPASS", "PHASE", "TARGET"}
+_TOLD_AT_MOST = 3
 _SEE = "Nothing is delivered. See the log's end; then restore it again."
 
 
@@ -41,28 +43,35 @@ class VerificationReport:
 
 
 def verify(
-    workspace: Workspace, installation: Installation, facts: Mapping[Uid, AsdmFacts], settings: VerificationSettings
+    workspace: Workspace,
+    installation: Installation,
+    facts: Mapping[Uid, AsdmFacts],
+    settings: VerificationSettings,
+    split: SplitOptions | None = None,
 ) -> VerificationReport:
     """Hold each MeasurementSet against its raw data and against what a calibrated one looks like.
 
     Args:
         facts: what the raw data of each execution block hold.
+        split: what should have been split off; it is held against the calibrated data.
 
     Raises:
-        CasaFailed: one is missing, incomplete, not calibrated, or has lost flags; or a figure is beyond its threshold
-            and the settings call that a failure.
+        CasaFailed: one is missing, incomplete, not calibrated, or has lost flags; what was split off is not what was
+            asked for; or a figure is beyond its threshold and the settings call that a failure.
 
     Source: contract 5 of the design, DOMAIN section 9.
     """
-    missing = [uid for uid in facts if not _ms(workspace, uid).is_dir()]
-    if missing:
-        raise CasaFailed(f"There is no MeasurementSet of {', '.join(missing)}.", remedy=_SEE)
-    figures = _look(workspace, installation, list(facts))
+    wanted = [name for uid in facts for name in made(uid, split)]
+    if missing := [name for name in wanted if not (workspace.working / name).is_dir()]:
+        raise CasaFailed(f"There is no MeasurementSet {', '.join(missing)}.", remedy=_SEE)
+    figures = _look(workspace, installation, list(facts), split)
     for uid, found in figures.items():
         if faults := list(_faults(found, facts[uid])):
             raise CasaFailed(
                 f"The MeasurementSet of {uid} is not the calibrated one: {'; '.join(faults)}.", remedy=_SEE
             )
+        if split and (faults := list(_faults_of_split(found["split"], split))):
+            raise CasaFailed(f"What was split off of {uid} is not right: {'; '.join(faults)}.", remedy=_SEE)
     warnings = tuple(f"{uid}: {text}" for uid, found in figures.items() for text in _violations(found, settings))
     if warnings and settings.violation == "fail":
         raise CasaFailed(
@@ -99,6 +108,26 @@ def _faults_of_field(field: Mapping[str, Any]) -> Iterator[str]:
         yield f"CORRECTED_DATA of {field['name']} is DATA, unchanged"
 
 
+def _faults_of_split(found: Mapping[str, Any], split: SplitOptions) -> Iterator[str]:
+    """What nothing that was split off may show; `found` is told by include/casa_side/split_figures.py."""
+    if found["missing"]:
+        yield f"it lacks data ({'; '.join(found['missing'][:_TOLD_AT_MOST])})"
+    if absent := window_numbers(split.spw) - set(map(int, found["windows"])):
+        yield f"it has no spectral window {', '.join(map(str, sorted(absent)))}"
+    if not found["rows"]:
+        yield "it is empty"
+    if found["strays"]:
+        yield f"it has {found['strays']} rows that nobody asked for"
+    for spw, window in found["windows"].items():
+        channels = window["of"] // min(split.chanbin, window["of"])
+        if window["channels"] != channels:
+            yield f"its spectral window {spw} has {window['channels']} channels instead of {channels}"
+    if found["differ"]:
+        yield f"{found['differ']} of its samples are not those of the calibrated data"
+    if found["lost_flags"]:
+        yield f"{found['lost_flags']} of its samples have lost their flags"
+
+
 def _violations(found: Mapping[str, Any], settings: VerificationSettings) -> Iterator[str]:
     """Figures that an astronomer would look at twice."""
     for field in found["by_field"]:
@@ -113,16 +142,20 @@ def _violations(found: Mapping[str, Any], settings: VerificationSettings) -> Ite
                 )
 
 
-def _look(workspace: Workspace, installation: Installation, uids: list[Uid]) -> dict[Uid, Any]:
+def _look(
+    workspace: Workspace, installation: Installation, uids: list[Uid], split: SplitOptions | None
+) -> dict[Uid, Any]:
     """Let CASA's own Python read the MeasurementSets."""
     result = workspace.logs / "verification.json"
     result.unlink(missing_ok=True)
     calapply = {asdm.eb_uid: asdm.calapply for asdm in manifests.in_folder(workspace.products).asdms}
     asked = [
         {
-            "ms": str(_ms(workspace, uid)),
+            "ms": str(workspace.working / full_name(uid)),
             "asdm": str(workspace.rawdata / uid.sanitised),
             "calapply": str(workspace.products / calapply[uid]),
+            "split": split
+            and {"ms": str(workspace.working / split_name(uid)), "options": commands.split_parameters(split)},
         }
         for uid in uids
     ]
@@ -145,7 +178,3 @@ def _look(workspace: Workspace, installation: Installation, uids: list[Uid]) -> 
         )
     found = json.loads(result.read_text())
     return {uid: found[one["ms"]] for uid, one in zip(uids, asked, strict=True)}
-
-
-def _ms(workspace: Workspace, uid: Uid) -> Path:
-    return workspace.working / f"{uid.sanitised}.ms"

@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from airflow.sdk import Param
 
+from alma_restore.split import SplitOptions
+
 _UID_PATTERN = r"^\s*(uid(://|___)A[0-9A-Fa-f]{3}[/_]X[0-9A-Fa-f]+[/_]X[0-9A-Fa-f]+)?\s*$"
+
+_SPLIT_SCHEMA = SplitOptions.model_json_schema()
+
+_SPLIT_HELP = """\
+`{}`: the whole MeasurementSets. `{"intent": "TARGET"}`: only the calibrated targets, in MeasurementSets of their own.
+`{"spw": "17,19", "chanbin": 2, "timebin": "30s"}`: those of two spectral windows, averaged over two channels and 30
+seconds. Also `field`: names of fields; `keep_full`: deliver the whole MeasurementSets too.
+"""
 
 RESTORE_PARAMS = {
     "mous_uid": Param(
@@ -36,5 +46,19 @@ RESTORE_PARAMS = {
         type=["string", "null"],
         title="Destination",
         description="Folder or sftp:// URL for the calibrated data; empty: the default delivery folder.",
+    ),
+    "split": Param(
+        {},
+        type=["object", "null"],
+        properties=_SPLIT_SCHEMA["properties"],
+        additionalProperties=False,
+        title="Split off the targets",
+        description_md=_SPLIT_HELP,
+    ),
+    "tar": Param(
+        False,
+        type="boolean",
+        title="Tar files",
+        description="Deliver each MeasurementSet as one tar file instead of a folder.",
     ),
 }

@@ -33,9 +33,13 @@ def restore_and_split(split: SplitOptions | None) -> tuple[ProcessingCommand, ..
     """
     if split is None:
         return BASIC_RESTORE
-    parameters = {name: str(value) for name, value in split.model_dump(exclude={"keep_full"}).items() if value != ""}
     return (
         *BASIC_RESTORE,
-        ProcessingCommand("hif_mstransform", parameters),
+        ProcessingCommand("hif_mstransform", split_parameters(split)),
         ProcessingCommand("hifa_exportdata", {"products_dir": EXPORT_FOLDER}),
     )
+
+
+def split_parameters(split: SplitOptions) -> dict[str, str]:
+    """The parameters of `hif_mstransform`, as a PPR spells them; what is empty is left to the pipeline."""
+    return {name: str(value) for name, value in split.model_dump(exclude={"keep_full"}).items() if value != ""}

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from alma_restore.errors import Corrupt, Inconsistent
+from alma_restore.errors import Corrupt, Inconsistent, Refused
+from alma_restore.split import SplitOptions, window_numbers
+from alma_restore.uid import Uid
 
 _ONE_ENTRY_A_TABLE = ("gainfield", "spwmap", "interp", "calwt")
 _ARGUMENTS = {"vis", "field", "intent", "spw", "antenna", "gaintable", *_ONE_ENTRY_A_TABLE}
@@ -84,6 +86,32 @@ def check(calls: Collection[ApplyCall], calapply: str, ms_name: str, tables: Ite
         raise Inconsistent(f"{calapply} calibrates {', '.join(others)} instead of {ms_name}.", remedy=remedy)
     if missing := sorted({table for call in calls for table in call.gaintable} - set(tables)):
         raise Inconsistent(f"{calapply} applies {', '.join(missing)}, which {caltables} does not hold.", remedy=remedy)
+
+
+def check_split(calls: Iterable[ApplyCall], split: SplitOptions, eb_uid: Uid) -> None:
+    """Make sure that there are calibrated data of what is to be split off, before CASA works for nothing.
+
+    Raises:
+        Refused: the execution block has no such intent, or no such spectral window with it.
+    """
+    meant = [call for call in calls if not call.intent or split.intents & set(call.intent.split(","))]
+    if not meant:
+        raise Refused(
+            f"{eb_uid} has no calibrated {split.intent} data that could be split off.",
+            code="bad_request",
+            remedy="Ask for another intent, or for the restore without a split.",
+        )
+    windows = frozenset[int]().union(*(window_numbers(call.spw) for call in meant))
+    if strange := window_numbers(split.spw) - windows:
+        raise Refused(
+            f"{eb_uid} has no calibrated {split.intent} data in spectral window {_listed(strange)} to be split off.",
+            code="bad_request",
+            remedy=f"Its calibrated spectral windows are {_listed(windows)}.",
+        )
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(numbers)))
 
 
 def _call(line: str) -> ApplyCall:

@@ -129,6 +129,9 @@ def _numbers(facts: Mapping[str, Any]) -> Iterator[Number]:
     raw = sum(each["size_bytes"] for each in facts["raw_data"].values())
     yield Number("Execution blocks", str(len(blocks)), f"of session {', '.join(sessions)}")
     yield Number("Calibrated data", units.size(made), f"from {units.size(raw)} of raw data")
+    if split := facts["split"]:
+        size = sum(each["size_bytes"] for each in split["measurement_sets"].values())
+        yield Number("Split off", units.size(size), split["what"])
     fields = [field for block in blocks.values() for field in block["by_field"]]
     samples = sum(field["samples"] for field in fields)
     after, archived = (

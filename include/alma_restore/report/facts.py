@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from alma_restore import split
 from alma_restore.archive.asdm_structure import AsdmFacts
 from alma_restore.casa import attempts
 from alma_restore.casa.installation import Installation
@@ -37,9 +38,10 @@ def gather(
 
     Returns:
         JSON-able. `execution_blocks` holds the figures of include/casa_side/verify_ms.py; checksums are CRC-32, as NGAS
-        keeps them, in hexadecimal.
+        keeps them, in hexadecimal. `split` is None where nothing was split off.
     """
     manifest = manifests.in_folder(workspace.products)
+    asked = record.asked.split
     return {
         "request_id": record.id,
         "mous_uid": record.mous_uid,
@@ -62,7 +64,13 @@ def gather(
         "sessions": manifest.eb_uids_by_session(),
         "raw_data": {uid: {"name": uid.sanitised, "size_bytes": facts.size_bytes} for uid, facts in raw_data.items()},
         "products": [_file(workspace.products / name) for name in sorted(product_names)],
-        "measurement_sets": {uid: _measurement_set(workspace, uid) for uid in raw_data},
+        "measurement_sets": {uid: _measurement_set(workspace, split.full_name(uid)) for uid in raw_data},
+        "split": asked
+        and {
+            "what": asked.in_words,
+            "whole_ones_delivered": asked.keep_full,
+            "measurement_sets": {uid: _measurement_set(workspace, split.split_name(uid)) for uid in raw_data},
+        },
         "execution_blocks": verified.as_json(),
         "warnings": list(verified.warnings),
     }
@@ -82,7 +90,6 @@ def _file(path: Path) -> dict[str, Any]:
     return {"name": path.name, "size_bytes": path.stat().st_size, "crc32": f"{crc:08x}"}
 
 
-def _measurement_set(workspace: Workspace, eb_uid: Uid) -> dict[str, Any]:
-    folder = workspace.working / f"{eb_uid.sanitised}.ms"
-    size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return {"name": folder.name, "size_bytes": size_bytes}
+def _measurement_set(workspace: Workspace, name: str) -> dict[str, Any]:
+    size_bytes = sum(path.stat().st_size for path in (workspace.working / name).rglob("*") if path.is_file())
+    return {"name": name, "size_bytes": size_bytes}

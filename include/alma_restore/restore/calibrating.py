@@ -13,9 +13,9 @@ from alma_restore.casa.launchers.base import Handle, JobState
 from alma_restore.casa.verification import VerificationReport
 from alma_restore.catalogue.records import RequestRecord
 from alma_restore.errors import NotAvailable, RestoreError
-from alma_restore.ppr import build, schema
+from alma_restore.ppr import build, commands, schema
+from alma_restore.products import calapply, staging
 from alma_restore.products import manifest as manifests
-from alma_restore.products import staging
 from alma_restore.products.manifest import Manifest
 from alma_restore.report import compose, facts, plots
 from alma_restore.restore import parts
@@ -33,7 +33,7 @@ def stage(house: House, request_id: str) -> Manifest:
     Raises:
         Corrupt: a product is damaged.
         Inconsistent: the manifest names something that is not there, or other execution blocks than QA0 passed.
-        Refused: no suitable CASA is installed.
+        Refused: no suitable CASA is installed, or there are no calibrated data of what is to be split off.
         Misconfigured: no registered CASA can verify what that one makes.
     """
     workspace = house.workspace(request_id)
@@ -42,6 +42,9 @@ def stage(house: House, request_id: str) -> Manifest:
     files = wanted_products(house.archive.metadata.product_files(mous_of(record)))
     staged = staging.stage(workspace, [workspace.products / file.file_id for file in files])
     reconciled = _sessions(house, mous_of(record), staged.manifest)
+    if split := record.asked.split:
+        for asdm in staged.manifest.asdms:
+            calapply.check_split(calapply.read(workspace.products / asdm.calapply), split, asdm.eb_uid)
     installed = installations.load(house.settings)
     chosen = installations.choose(staged.manifest, installed, asked=record.asked.casa_version)
     _looking(house, chosen.installation)
@@ -61,8 +64,8 @@ def write_ppr(house: House, request_id: str) -> tuple[Uid, ...]:
         Refused: no SchedBlock of the MOUS can be named.
         Inconsistent: sessions and manifest disagree.
     """
-    workspace = house.workspace(request_id)
-    mous_uid = mous_of(house.catalogue.get(request_id))
+    workspace, record = house.workspace(request_id), house.catalogue.get(request_id)
+    mous_uid = mous_of(record)
     metadata = house.archive.metadata
     structure = metadata.project_structure(mous_uid)
     reconciled = _sessions(house, mous_uid, manifests.in_folder(workspace.products))
@@ -74,7 +77,8 @@ def write_ppr(house: House, request_id: str) -> tuple[Uid, ...]:
         root=workspace.root,
         site=house.settings.ppr.processing_site,
         operator=house.settings.ppr.operator,
-        created=house.catalogue.get(request_id).created_at,
+        created=record.created_at,
+        commands=commands.restore_and_split(record.asked.split),
     )
     content = build.build(asked)
     schema.validate(content)
@@ -104,9 +108,7 @@ def start_casa(house: House, request_id: str, uid: Uid) -> Handle:
     return job.start_or_attach(launchers.get(casa.launcher, casa), installation, workspace, casa)
 
 
-def watch_casa(
-    house: House, request_id: str, uid: Uid, handle: Handle, on_progress: Callable[[str], None]
-) -> JobState:
+def watch_casa(house: House, request_id: str, uid: Uid, handle: Handle, on_progress: Callable[[str], None]) -> JobState:
     """Wait for the end of a run.
 
     Raises:
@@ -177,7 +179,7 @@ def verify(house: House, request_id: str) -> VerificationReport:
     installation = _installation(house, record)
     raw_data = _raw_facts(workspace)
     looks = _looking(house, installation)
-    verified = verification.verify(workspace, looks, raw_data, house.settings.verification)
+    verified = verification.verify(workspace, looks, raw_data, house.settings.verification, record.asked.split)
     products = wanted_products(house.archive.metadata.product_files(mous_of(record)))
     told = facts.gather(workspace, record, installation, looks, raw_data, [file.file_id for file in products], verified)
     write_json(workspace.report_file, told)
