@@ -116,9 +116,9 @@ def _active(session: Session) -> tuple[ActiveStage, ...]:
 
 
 def _lines(session: Session, since: datetime) -> list[tuple[str, Transition]]:
-    newest = select(TransitionRow).order_by(TransitionRow.id.desc()).limit(_LINES)
-    rows = [row for row in session.scalars(newest) if row.at >= since]
-    return [(row.request_id, record(Transition, row)) for row in reversed(rows)]
+    last = select(func.max(TransitionRow.id)).scalar_subquery()
+    rows = select(TransitionRow).where(TransitionRow.id > last - _LINES, TransitionRow.at >= since)
+    return [(row.request_id, record(Transition, row)) for row in session.scalars(rows.order_by(TransitionRow.id))]
 
 
 def _stage_seconds(lines: Iterable[tuple[str, Transition]]) -> dict[str, list[float]]:
