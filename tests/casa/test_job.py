@@ -52,9 +52,11 @@ def runs(workspace: Workspace) -> int:
 
 
 def to_its_end(launcher: LocalLauncher, handle: Handle, workspace: Workspace, casa: CasaSettings) -> list[str]:
+    """What CASA said, behind the first line of its log, which is ours."""
     lines: list[str] = []
     job.watch(launcher, handle, workspace, casa, lines.append)
-    return lines
+    assert " stage=run_casa attempt=" in lines[0]
+    return lines[1:]
 
 
 def test_a_restore_that_has_run_well_is_not_run_again(
@@ -154,6 +156,17 @@ def test_the_log_is_followed_line_by_line_to_its_end(
     script = 'echo one; sleep 0.2; printf "tw"; sleep 0.2; echo o; echo last'
     handle = job.start_or_attach(launcher, fake_installation(script), workspace, casa)
     assert to_its_end(launcher, handle, workspace, casa) == ["one", "two", "last"]
+
+
+def test_the_log_begins_with_what_it_is_about(
+    launcher: LocalLauncher, workspace: Workspace, casa: CasaSettings, fake_installation: Fake
+) -> None:
+    workspace.create({"requestId": "id-1", "ousStatusId": "uid://A001/X1/X2"})
+    handle = job.start_or_attach(launcher, fake_installation("echo one"), workspace, casa)
+    to_its_end(launcher, handle, workspace, casa)
+    about, said = Path(handle.folder, "log").read_text().splitlines()
+    assert about == "request_id=id-1 mous_uid=uid://A001/X1/X2 stage=run_casa attempt=1"
+    assert said == "one"
 
 
 @pytest.mark.parametrize(

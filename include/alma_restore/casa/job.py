@@ -90,7 +90,9 @@ def start_or_attach(launcher: Launcher, installation: Installation, workspace: W
         attempt = Attempt(number, key, Handle(launcher.name, job_id="", folder=str(attempts.folder(workspace, number))))
         attempts.note(workspace, attempt)  # before the start: whoever comes after a crash right here can cancel it
         _clear(workspace)
-        handle = launcher.submit(for_restore(installation, workspace, casa, number))
+        job = for_restore(installation, workspace, casa, number)
+        _head_log(job, workspace, number)
+        handle = launcher.submit(job)
         attempts.note(workspace, replace(attempt, handle=handle))
         return handle
 
@@ -156,6 +158,14 @@ def _make_way(launcher: Launcher, handle: Handle) -> None:
     except NotAvailable:
         if launcher.poll(handle).phase != "lost":
             raise
+
+
+def _head_log(job: Job, workspace: Workspace, attempt: int) -> None:
+    """Begin CASA's log with what it is about, in the words of our own logs."""
+    about = workspace.metadata() if workspace.metadata_file.exists() else {}
+    fields = {"request_id": about.get("requestId"), "mous_uid": about.get("ousStatusId"), "stage": "run_casa"}
+    job.folder.mkdir(parents=True, exist_ok=True)
+    job.log.write_text(" ".join(f"{name}={value or ''}" for name, value in fields.items()) + f" attempt={attempt}\n")
 
 
 def _clear(workspace: Workspace) -> None:

@@ -23,7 +23,7 @@ fi
 cd "$cwd" || exit 1
 
 trap 'exit 143' TERM # after the command: a job must not seem to have ended while a stubborn command still runs
-nice -n "$niceness" "$@" </dev/null >"$folder/log" 2>&1
+nice -n "$niceness" "$@" </dev/null >>"$folder/log" 2>&1
 code=$?
 
 if [ "$(cat "$folder/start")" = "$start" ]; then
