@@ -18,10 +18,12 @@ if TYPE_CHECKING:
         status,
         wait_for,
     )
+    from alma_restore.split import SplitOptions
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "SplitOptions",
     "__version__",
     "cancel",
     "find_mous",

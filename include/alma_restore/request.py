@@ -42,6 +42,18 @@ def run_id_of(correlation_id: str) -> str:
     return f"restore__{legal}"
 
 
+class BadRequest(Refused):
+    """What was asked for cannot be read as a request.
+
+    Args:
+        fields: what is wrong with each field, by its name (`split.chanbin`); with none in particular: by "".
+    """
+
+    def __init__(self, sentence: str, fields: Mapping[str, str]) -> None:
+        super().__init__(sentence, code="bad_request", remedy=f"A request takes: {REQUEST_FIELDS_HELP}.")
+        self.fields = fields
+
+
 class RestoreRequest(BaseModel):
     """One restore, as asked for.
 
@@ -129,16 +141,14 @@ class RestoreRequest(BaseModel):
         """Read a request from a form, an Airflow conf or an event.
 
         Raises:
-            Refused: (code `bad_request`) a field is unknown, missing or malformed; all of them are named.
+            BadRequest: a field is unknown, missing or malformed; all of them are named.
         """
         try:
             return cls.model_validate(dict(fields))
         except ValidationError as error:
-            raise Refused(
-                " ".join(_sentence(detail) for detail in error.errors()),
-                code="bad_request",
-                remedy=f"A request takes: {REQUEST_FIELDS_HELP}.",
-            ) from error
+            wrong = error.errors()
+            fields = {_field(detail): f"{_message(detail)}." for detail in wrong}
+            raise BadRequest(" ".join(_sentence(detail) for detail in wrong), fields) from error
 
 
 def readable_email(text: object) -> str:
@@ -149,9 +159,16 @@ def readable_email(text: object) -> str:
         return ""
 
 
+def _field(detail: Any) -> str:
+    return ".".join(str(part) for part in detail["loc"])
+
+
+def _message(detail: Any) -> str:
+    return str(detail["msg"]).removeprefix("Value error, ").rstrip(".")
+
+
 def _sentence(detail: Any) -> str:
-    field = ".".join(str(part) for part in detail["loc"])
-    message = str(detail["msg"]).removeprefix("Value error, ").rstrip(".")
+    field, message = _field(detail), _message(detail)
     if detail["type"] == "extra_forbidden":
         return f"Unknown field {field!r}."
     return f"{field} {str(detail['input'])[:80]!r}: {message}." if field else f"{message}."

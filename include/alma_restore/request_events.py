@@ -14,6 +14,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from alma_restore.errors import Refused
 from alma_restore.request import RestoreRequest
+from alma_restore.split import SplitOptions
 from alma_restore.uid import Uid
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:[-.]\d+)?", re.ASCII)
@@ -30,7 +31,7 @@ class _Metadata(BaseModel):
     mous_uid: Uid | None = Field(default=None, validation_alias="ousStatusId")
     eb_uids: tuple[Uid, ...] = Field(default=(), validation_alias="fileSetIds", max_length=1000)
     casa_home: str = Field(default="", validation_alias="casaHome", max_length=1000)
-    # How the larger event names these three is not public: a guess, with what its neighbours use.
+    # How the larger event names these is not public: a guess, with what its neighbours use.
     correlation_id: str = Field(
         validation_alias=AliasChoices("cliCorrId", "correlationId", "requestId"), min_length=1, max_length=200
     )
@@ -38,6 +39,8 @@ class _Metadata(BaseModel):
         default="", validation_alias=AliasChoices("destinationDirectory", "deliveryLocation", "destination")
     )
     email: str = Field(default="", validation_alias=AliasChoices("userEmail", "email"))
+    split: SplitOptions | None = Field(default=None, validation_alias="splitOptions")
+    tar: bool = Field(default=False, validation_alias="createTar")
 
 
 class _StartWorkflow(BaseModel):
@@ -77,6 +80,8 @@ def parse_start_workflow(event: Mapping[str, Any] | str | bytes, requested_by: s
                 "email": metadata.email,
                 "destination": metadata.destination,
                 "delivery_format": metadata.delivery_format,
+                "split": metadata.split,
+                "tar": metadata.tar,
                 "correlation_id": metadata.correlation_id,
                 "requested_by": requested_by,
                 "origin": "event",

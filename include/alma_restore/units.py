@@ -31,6 +31,11 @@ def moment(time: datetime) -> str:
     return f"{time.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
 
 
+def day(time: datetime) -> str:
+    """The day of a time, in UTC: `2018-09-18`."""
+    return f"{time.astimezone(timezone.utc):%Y-%m-%d}"
+
+
 def percent(fraction: float) -> str:
     """A fraction in percent, to a digit that tells: `8.7 %`."""
     return f"{100 * fraction:.1f} %"

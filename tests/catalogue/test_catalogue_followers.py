@@ -26,10 +26,3 @@ def test_who_joins_learns_whether_it_has_ended(catalogue, asked):
     assert not catalogue.join(record.id, "bob", "bob@x.org").ended
     catalogue.cancel(record.id)
     assert catalogue.join(record.id, "cyd", "cyd@x.org").ended
-
-
-def test_whose_request_it_is(catalogue, asked):
-    record = catalogue.open_request(asked)
-    catalogue.join(record.id, "bob")
-    asks = {name: catalogue.has_asked(record.id, name) for name in (asked.requested_by, "bob", "eve", "")}
-    assert asks == {asked.requested_by: True, "bob": True, "eve": False, "": False}

@@ -145,7 +145,12 @@ def test_a_notebook_has_the_same_verbs(airflow, catalogue, at_the_archive):
     from alma_restore.client import verbs
 
     verbs._opened.cache_clear()
-    asked = alma_restore.request_restore("uid://A001/X1/X1", email="ada@example.org", correlation_id="k")
+    split = alma_restore.SplitOptions(intent="TARGET", chanbin=2)
+    asked = alma_restore.request_restore(
+        "uid://A001/X1/X1", email="ada@example.org", split=split, tar=True, correlation_id="k"
+    )
+    conf = airflow.runs["restore__k"]["conf"]
+    assert (conf["split"]["chanbin"], conf["tar"]) == (2, True)
     assert asked.state == "accepted"
     record = catalogue.open_request(RestoreRequest.parse(airflow.runs["restore__k"]["conf"]), "restore__k")
     assert alma_restore.status(asked).request_id == record.id

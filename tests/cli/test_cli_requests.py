@@ -14,6 +14,7 @@ from alma_restore.cli.exits import Exit
 from alma_restore.cli.main import app
 from alma_restore.errors import CasaFailed
 from alma_restore.request import RestoreRequest
+from alma_restore.split import SplitOptions
 
 MOUS = "uid://A001/X12d1/X23e"
 
@@ -42,6 +43,17 @@ def test_a_request_is_sent_and_told_how_to_follow(airflow, run):
     conf = airflow.runs["restore__k"]["conf"]
     assert (conf["mous_uid"], conf["email"], conf["casa_version"]) == (MOUS, "ada@example.org", "6.6.1-17")
     assert conf["origin"] == "command"
+
+
+def test_a_part_of_the_data_can_be_asked_for(airflow, run):
+    split = ("--split-spw", "17,19", "--chanbin", "4", "--timebin", "30s", "--keep-full")
+    run("request", MOUS, *split, "--tar", "--correlation-id", "k")
+    conf = airflow.runs["restore__k"]["conf"]
+    assert conf["tar"] is True
+    assert RestoreRequest.parse(conf).split == SplitOptions(spw="17,19", chanbin=4, timebin="30s", keep_full=True)
+    run("request", MOUS, "--correlation-id", "whole")
+    assert not {"split", "tar"} & set(airflow.runs["restore__whole"]["conf"])
+    assert "split.timebin" in run("request", MOUS, "--timebin", "soon", exit_code=Exit.FAILED).stderr
 
 
 def test_an_execution_block_can_be_named_instead(airflow, run):

@@ -57,7 +57,7 @@ def runs():
 @pytest.fixture
 def app(house, runs):
     app = create_app()
-    answers = Answers()
+    answers = Answers(limit_s=60)
     app.dependency_overrides |= {
         access.visitor: lambda: REQUESTER,
         access.server_secret: lambda: "a secret",

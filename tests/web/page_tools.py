@@ -14,6 +14,8 @@ MOUSS = 90
 
 REQUESTER = Visitor("7", "Ada", may_request=True)
 VIEWER = Visitor("8", "Bob", may_request=False)
+OTHER = Visitor("9", "Cyd", may_request=True)
+OPERATOR = Visitor("10", "Ops", may_request=True, is_operator=True)
 
 
 @dataclass

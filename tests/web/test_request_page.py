@@ -6,7 +6,7 @@ import dataclasses
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from page_tools import VIEWER, ask, request_of
+from page_tools import OPERATOR, OTHER, VIEWER, ask, request_of
 
 from alma_restore.casa import attempts
 from alma_restore.casa.attempts import Attempt
@@ -171,6 +171,30 @@ def test_without_permission_or_token_nothing_changes(app, client, house, runs, r
     assert _send(client, request_id, verb, token=access.form_token(VIEWER, "a secret")).status_code == 403
     assert house.catalogue.get(request_id) == before
     assert (runs.cancelled, runs.retried) == ([], [])
+
+
+@pytest.mark.parametrize(("visitor", "may"), [(OTHER, False), (VIEWER, False), (OPERATOR, True)])
+def test_only_its_asker_or_an_operator_cancels_a_restore(app, client, house, runs, request_id, visitor, may):
+    app.dependency_overrides[access.visitor] = lambda: visitor
+    assert ("Cancel this restore" in client.get(f"/requests/{request_id}").text) == may
+    token = access.form_token(visitor, "a secret")
+    answer = client.post(f"/requests/{request_id}/cancel", data={"token": token})
+    assert (answer.status_code, house.catalogue.get(request_id).ended) == ((303, True) if may else (403, False))
+    assert bool(runs.cancelled) == may
+
+
+def test_the_history_says_who_asked_for_what_and_addresses_are_for_operators(app, client, house, request_id):
+    house.catalogue.note(request_id, "Mailed 'accepted' to ada@example.org.")
+    house.catalogue.cancel(request_id, "Cancelled by Ops.")
+    seen = {}
+    for visitor in (OTHER, OPERATOR):
+        app.dependency_overrides[access.visitor] = lambda visitor=visitor: visitor
+        seen[visitor.name] = page = client.get(f"/requests/{request_id}").text
+        for words in ("Asked for by Ada, on this page.", "Cancelled by Ops."):
+            assert words in page
+    assert "ada@example.org" not in seen["Cyd"]
+    assert "a...@..." in seen["Cyd"]
+    assert seen["Ops"].count("ada@example.org") == 2
 
 
 class TestSteps:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
-from page_tools import REQUESTER, VIEWER, ask, request_of, token_of
+from page_tools import OTHER, REQUESTER, VIEWER, ask, request_of, token_of
 
 from alma_restore.request import RestoreRequest
+from alma_restore.restore import telling
 from alma_restore.web import access
+from alma_restore.web import house as houses
 
 
 def test_a_restore_is_stored_and_run_and_its_page_shown_at_once(client, house, runs, restorable):
@@ -187,3 +190,110 @@ def test_without_permission_nothing_can_be_asked_for(app, client, house, runs, r
     assert client.post(f"/{restorable.sanitised}/restore", data={"token": token}).status_code == 403
     assert runs.triggered == {}
     assert house.catalogue.find().total == 0
+
+
+WANTED = {
+    "split_intent": "TARGET",
+    "split_field": "J1924-2914",
+    "split_spw": "17, 19",
+    "split_chanbin": "4",
+    "split_timebin": "30",
+    "split_keep_full": "yes",
+    "tar": "yes",
+}
+
+
+class TestAPartOfTheData:
+    def test_what_is_split_off_and_how_is_asked_for(self, client, house, runs, restorable):
+        answer = ask(client, restorable, **WANTED)
+        record = house.catalogue.get(request_of(answer))
+        (conf,) = runs.triggered.values()
+        assert conf["tar"] is True
+        assert conf["split"] == {
+            "intent": "TARGET",
+            "field": "J1924-2914",
+            "spw": "17,19",
+            "chanbin": 4,
+            "timebin": "30s",
+            "keep_full": True,
+        }
+        assert record.asked.split.chanbin == 4
+        page = client.get(answer.headers["location"]).text
+        assert "only the science targets; fields J1924-2914; spectral windows 17,19; 4 channels into one" in page
+
+    def test_left_folded_nothing_is_split_off(self, client, house, restorable):
+        asked = house.catalogue.get(request_of(ask(client, restorable))).asked
+        assert (asked.split, asked.tar) == (None, False)
+
+    @pytest.mark.parametrize(
+        ("field", "typed", "told"),
+        [
+            ("split_chanbin", "many", "valid integer"),
+            ("split_spw", "all of them", "17,19 or 17~23"),
+            ("split_timebin", "0.5", "at least one"),
+            ("split_field", "[1]", "name the field"),
+            ("split_intent", "MOON", "TARGET"),
+        ],
+    )
+    def test_a_mistake_is_told_beside_its_field_and_all_is_kept(self, client, runs, restorable, field, typed, told):
+        answer = ask(client, restorable, **{**WANTED, field: typed})
+        assert answer.status_code == 422
+        page = answer.text
+        assert f'aria-describedby="{field}-mistake"' in page
+        sentence = page.partition(f'id="{field}-mistake">')[2].partition("</small>")[0]
+        assert told in sentence
+        assert 'class="more" open' in page
+        for name, text in {**WANTED, field: typed}.items():
+            if name not in ("split_intent", "split_keep_full", "tar"):
+                assert f'value="{text}"' in page
+        assert page.count("checked") == 2
+        assert runs.triggered == {}
+
+    def test_more_of_nothing_is_a_mistake(self, client, restorable):
+        answer = ask(client, restorable, split_spw="17")
+        assert "Choose what is split off" in answer.text.partition('id="split_intent-mistake">')[2]
+
+    def test_mistakes_outside_the_folded_part_leave_it_folded(self, client, restorable):
+        page = ask(client, restorable, email="nobody").text
+        assert 'id="email-mistake"' in page
+        assert 'class="more" open' not in page
+
+
+class TestWhoAsksForTheSame:
+    @pytest.fixture
+    def mailed(self, app, house):
+        sent = []
+        settings = house.settings
+        told = replace(house, settings=settings, send_mail=sent.append, pages="https://airflow.example.org/mous")
+        app.dependency_overrides[houses.opened_house] = lambda: told
+        return sent
+
+    def test_joins_is_on_record_and_told_alone_when_it_ends(self, app, client, house, mailed, restorable):
+        first = request_of(ask(client, restorable, email="ada@example.org"))
+        app.dependency_overrides[access.visitor] = lambda: OTHER
+        assert request_of(ask(client, restorable, email="cyd@example.org")) == first
+        assert mailed == []
+        page = client.get(f"/requests/{first}").text
+        assert "Cyd asked for the same, and joined this request." in page
+        assert "ada@example.org" not in page
+        house.catalogue.cancel(first, "Cancelled by Ada.")
+        telling.tell_end(replace(house, send_mail=mailed.append), house.catalogue.get(first))
+        assert [message["To"] for message in mailed] == ["ada@example.org", "cyd@example.org"]
+        assert "ada@example.org" not in mailed[1].as_string()
+
+    def test_joins_what_is_delivered_and_is_told_at_once(self, app, client, house, runs, mailed, restorable):
+        first = request_of(ask(client, restorable))
+        folder = house.settings.delivery_root / "delivered"
+        folder.mkdir(parents=True)
+        facts = {"size_bytes": 1, "files": 1, "sha256": "", "expires_at": None}
+        house.catalogue.start_stage(first, "deliver")
+        house.catalogue.record_delivery(first, destination="", path=str(folder), **facts)
+        house.catalogue.finish(first)
+        app.dependency_overrides[access.visitor] = lambda: OTHER
+        assert request_of(ask(client, restorable, email="cyd@example.org")) == first
+        (message,) = mailed
+        assert "calibrated data delivered" in message["Subject"]
+        assert f"https://airflow.example.org/mous/requests/{first}" in message.as_string()
+        folder.rmdir()
+        assert request_of(ask(client, restorable)) != first
+        assert len(runs.triggered) == 2

@@ -35,13 +35,6 @@ class Followers(Store):
             found = [row.email if row else "", *session.scalars(joined)]
         return tuple(dict.fromkeys(address for address in found if address))
 
-    def has_asked(self, request_id: str, name: str) -> bool:
-        """Whether somebody of this name made a request or joined it."""
-        with self._read() as session:
-            row = session.get(RequestRow, request_id)
-            joined = select(FollowerRow).where(FollowerRow.request_id == request_id, FollowerRow.name == name)
-            return bool(name) and (row is not None and row.requested_by == name or session.scalar(joined) is not None)
-
 
 def _is_known(session: Session, row: RequestRow, name: str, email: str) -> bool:
     if name == row.requested_by and email in ("", row.email):

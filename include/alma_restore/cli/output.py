@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from alma_restore import units
+
 if TYPE_CHECKING:
     from alma_restore.client.desk import Desk
     from alma_restore.client.restores import RestoreStatus
@@ -85,19 +87,12 @@ def print_status(told: RestoreStatus) -> None:
     console().print(table)
 
 
-def moment_of(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else ""
+def moment_of(time: datetime | None) -> str:
+    return units.moment(time) if time else ""
 
 
-def size_of(size_bytes: float | None) -> str:
-    """A size as people say it; decimal units, as disks are sold."""
-    if size_bytes is None:
-        return ""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size_bytes < 1000:
-            return f"{size_bytes:.3g} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:,.3g} TB" if size_bytes < 1000 else f"{size_bytes:,.0f} TB"
+def size_of(size_bytes: int | None) -> str:
+    return "" if size_bytes is None else units.size(size_bytes)
 
 
 def wait_with_bar(desk: Desk, which: str, timeout_s: float | None = None) -> RestoreStatus:

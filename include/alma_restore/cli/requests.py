@@ -45,6 +45,15 @@ def request(
     casa: Annotated[str, typer.Option(help="CASA version or folder; default: the one that calibrated.")] = "",
     email: Annotated[str, typer.Option(help="Who is told how it ended.")] = "",
     destination: Annotated[str, typer.Option(help="Folder or sftp:// URL; default: the delivery folder.")] = "",
+    split_intent: Annotated[str, typer.Option(help="Split off and deliver only this; TARGET if left out.")] = "",
+    split_field: Annotated[str, typer.Option(help="Split off only these fields.")] = "",
+    split_spw: Annotated[str, typer.Option(help="Split off only these spectral windows: 17,19 or 17~23.")] = "",
+    chanbin: Annotated[int | None, typer.Option(help="Split off, so many channels averaged into one.")] = None,
+    timebin: Annotated[str, typer.Option(help="Split off, so long averaged into one integration: 30s.")] = "",
+    keep_full: Annotated[
+        bool, typer.Option("--keep-full", help="With a split: the whole MeasurementSets too.")
+    ] = False,
+    tar: Annotated[bool, typer.Option("--tar", help="Each MeasurementSet as one tar file.")] = False,
     correlation_id: Annotated[str, typer.Option(help="Your own key: asking twice under one is one restore.")] = "",
     wait: Wait = False,
     timeout: Timeout = None,
@@ -58,13 +67,25 @@ def request(
 
         alma-restore request uid://A001/X12d1/X23e --casa 6.6.1-17 --wait
 
+        alma-restore request uid://A001/X12d1/X23e --split-intent TARGET --chanbin 4 --timebin 30s --tar
+
         alma-restore request --eb uid://A002/Xd248b5/Xa7a --json
     """
+    split = {
+        "intent": split_intent,
+        "field": split_field,
+        "spw": split_spw,
+        "chanbin": chanbin,
+        "timebin": timebin,
+        "keep_full": keep_full,
+    }
     fields: dict[str, Any] = {
         "eb_uid" if eb else "mous_uid": uid,
         "casa_version": casa,
         "email": email,
         "destination": destination,
+        "split": {name: value for name, value in split.items() if value},
+        "tar": tar,
         "origin": "command",
     }
     if correlation_id:

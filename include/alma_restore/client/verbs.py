@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alma_restore.catalogue.states import State
 from alma_restore.client import connections, lookup
@@ -24,6 +24,7 @@ from alma_restore.client.reach import reachable_catalogue
 from alma_restore.client.restores import RestoreStatus
 from alma_restore.request import RestoreRequest
 from alma_restore.settings import settings
+from alma_restore.split import SplitOptions
 
 if TYPE_CHECKING:
     from alma_restore.client.backfill import BackfillPlan
@@ -39,6 +40,8 @@ def request_restore(
     casa_version: str = "",
     email: str = "",
     destination: str = "",
+    split: SplitOptions | None = None,
+    tar: bool = False,
     correlation_id: str = "",
 ) -> RestoreStatus:
     """Ask for the restore of one MOUS; the answer comes at once, the restore takes its time.
@@ -48,18 +51,22 @@ def request_restore(
         casa_version: which CASA restores; empty: the one that calibrated, or the nearest newer one.
         email: who is told how it ended.
         destination: folder or sftp:// URL; empty: the default delivery folder.
+        split: what to split off and average, such as `SplitOptions(intent="TARGET", chanbin=2)`; None: nothing.
+        tar: deliver each MeasurementSet as one tar file.
         correlation_id: your own key; asking twice under one key is one restore.
 
     Raises:
         Refused: a field is wrong, or Airflow does not let you.
         NotAvailable: Airflow does not answer.
     """
-    fields = {
+    fields: dict[str, Any] = {
         "mous_uid": mous_uid,
         "eb_uid": eb_uid,
         "casa_version": casa_version,
         "email": email,
         "destination": destination,
+        "split": split,
+        "tar": tar,
         "origin": "command",
     }
     if correlation_id:

@@ -24,12 +24,18 @@ class Visitor:
 
     Attributes:
         id: unchanging; name: for people.
-        may_request: whether they may start, cancel and repeat runs of `restore_mous`.
+        may_request: whether they may start runs of `restore_mous`, and cancel their own.
+        is_operator: whether they may cancel the restores of others as well, and see who is mailed.
     """
 
     id: str
     name: str
     may_request: bool
+    is_operator: bool = False
+
+    def may_cancel(self, requested_by: str) -> bool:
+        """Whether they may stop a restore that somebody asked for."""
+        return self.is_operator or (self.may_request and self.name == requested_by)
 
 
 async def visitor(request: Request) -> Visitor:
@@ -44,7 +50,8 @@ async def visitor(request: Request) -> Visitor:
     if not await run_in_threadpool(_may, "GET", request, user):
         raise HTTPException(403, "You may not see restores: Airflow does not let you read the runs of restore_mous.")
     may_request = await run_in_threadpool(_may, "POST", request, user)
-    return Visitor(str(user.get_id()), str(user.get_name()), may_request)
+    is_operator = may_request and await run_in_threadpool(_is_operator, user)
+    return Visitor(str(user.get_id()), str(user.get_name()), may_request, is_operator)
 
 
 def _may(method: Any, request: Request, user: Any) -> bool:
@@ -56,6 +63,13 @@ def _may(method: Any, request: Request, user: Any) -> bool:
     except HTTPException:
         return False
     return True
+
+
+def _is_operator(user: Any) -> bool:
+    """Airflow's roles Op and Admin, in each of its auth managers, are those that may change pools."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    return bool(get_auth_manager().is_authorized_pool(method="PUT", user=user))
 
 
 VisitorDep = Annotated[Visitor, Depends(visitor)]

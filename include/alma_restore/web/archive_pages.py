@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Any
 
-from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from alma_restore.casa import installations
-from alma_restore.casa.installations import Installation
-from alma_restore.delivery import destination as destinations
 from alma_restore.errors import Misconfigured, NotAvailable, Refused, RestoreError
-from alma_restore.request import RestoreRequest
 from alma_restore.restore.house import House
 from alma_restore.uid import Uid
 from alma_restore.web.access import FormTokenDep, SentFormDep, VisitorDep
 from alma_restore.web.airflow_runs import AirflowRunsDep
 from alma_restore.web.answers import Answers, SlowArchive
 from alma_restore.web.asking import ask_or_join
+from alma_restore.web.form import FIELDS, PARTS, Form
 from alma_restore.web.house import AnswersDep, HouseDep
 from alma_restore.web.mous import Row, with_requests
 from alma_restore.web.rendering import page
@@ -60,8 +59,8 @@ async def mous(
 ) -> Response:
     """What the archive knows of one MOUS, and the form that requests its restore."""
     row = await _row(house, answers, _uid(mous))
-    filled = {"email": await run_in_threadpool(_usual_email, house, who.name), "casa_version": "", "destination": ""}
-    return await _mous_page(request, house, row, filled, who=who, token=token)
+    form = Form.read({"email": await run_in_threadpool(_usual_email, house, who.name)})
+    return await _mous_page(request, house, row, form, who=who, token=token)
 
 
 @router.post("/{mous}/restore")
@@ -73,46 +72,33 @@ async def restore(
     house: HouseDep,
     answers: AnswersDep,
     runs: AirflowRunsDep,
-    email: Annotated[str, Form()] = "",
-    casa_version: Annotated[str, Form()] = "",
-    destination: Annotated[str, Form()] = "",
 ) -> Response:
-    """Request a restore, or join the one under way, and go to its page at once."""
+    """Request a restore, or join the one like it, and go to its page at once."""
     row = await _row(house, answers, _uid(mous))
-    filled = {"email": email, "casa_version": casa_version, "destination": destination}
+    form = Form.read(await request.form())
     try:
         if not row.mous.verdict.restorable:
             raise Refused(row.mous.verdict.sentence, code=row.mous.verdict.code)
-        wanted = RestoreRequest.parse(
-            {
-                **filled,
-                "mous_uid": row.mous.uid,
-                "fingerprint": row.mous.found.calibration.fingerprint,
-                "requested_by": who.name,
-                "origin": "page",
-            }
-        )
-        await run_in_threadpool(_check_options, house, wanted)
-        record = await ask_or_join(house, runs, wanted)
+        fingerprint = row.mous.found.calibration.fingerprint
+        known = {"mous_uid": row.mous.uid, "fingerprint": fingerprint, "requested_by": who.name, "origin": "page"}
+        record = await ask_or_join(house, runs, await run_in_threadpool(form.request, house, **known))
     except RestoreError as error:
+        beside = {name: text for name, text in getattr(error, "fields", {}).items() if name in FIELDS}
+        form = replace(form, mistakes=beside or {"": str(error)})
         status = 422 if isinstance(error, Refused) else 503
-        return await _mous_page(
-            request, house, row, filled, who=who, token=token, mistake=str(error), status_code=status
-        )
+        return await _mous_page(request, house, row, form, who=who, token=token, status_code=status)
     here = request.scope.get("root_path", "")
     return RedirectResponse(f"{here}/requests/{record.id}", 303)
 
 
-async def _mous_page(
-    request: Request, house: House, row: Row, filled: dict[str, str], mistake: str = "", **context: Any
-) -> Response:
+async def _mous_page(request: Request, house: House, row: Row, form: Form, **context: Any) -> Response:
     return page(
         request,
         "mous",
         row=row,
-        filled=filled,
-        mistake=mistake,
-        installations=await run_in_threadpool(_installations, house),
+        form=form,
+        parts=PARTS,
+        versions=await run_in_threadpool(_versions, house),
         default_destination=str(house.settings.delivery_root),
         **context,
     )
@@ -138,18 +124,14 @@ def _uid(text: str) -> Uid:
         raise HTTPException(404, str(refusal)) from refusal
 
 
-def _installations(house: House) -> tuple[Installation, ...]:
+def _versions(house: House) -> list[tuple[str, str]]:
+    """The CASA versions to choose from, the recommended choice first."""
     try:
-        return installations.load(house.settings)
+        found = installations.load(house.settings)
     except Misconfigured:
-        return ()  # the recommended choice is left; the request says what is wrong when it comes to it
-
-
-def _check_options(house: House, wanted: RestoreRequest) -> None:
-    """Say at once what the first task would refuse."""
-    destinations.check(wanted.destination, house.settings)
-    if wanted.casa_version:
-        installations.among(wanted.casa_version, installations.load(house.settings))
+        found = ()  # the recommended choice is left; the request says what is wrong when it comes to it
+    recommended = ("", "Recommended: the one that calibrated, else the nearest newer one")
+    return [recommended, *((each.name, f"{each.casa_version} ({each.name})") for each in found)]
 
 
 def _usual_email(house: House, name: str) -> str:

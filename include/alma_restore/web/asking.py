@@ -9,10 +9,12 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from alma_restore.catalogue.records import RequestRecord
-from alma_restore.catalogue.states import ACTIVE, ENDS
+from alma_restore.catalogue.states import ACTIVE, DELIVERED, ENDS
 from alma_restore.errors import Refused, RestoreError
 from alma_restore.request import RestoreRequest
+from alma_restore.restore import telling
 from alma_restore.restore.house import House
+from alma_restore.web import downloads
 from alma_restore.web.airflow_runs import AirflowRuns
 
 
@@ -33,18 +35,31 @@ async def ask_for(house: House, runs: AirflowRuns, request: RestoreRequest) -> R
 
 
 async def ask_or_join(house: House, runs: AirflowRuns, request: RestoreRequest) -> RequestRecord:
-    """Join the request for the same delivery and options that is under way, whoever asked, or ask for a new one."""
-    same = await run_in_threadpool(active_like, house, request)
+    """Join the request for the same delivery and options, whoever made it, or make a new one.
+
+    Who joins is told of it as well: when it ends, or at once when it is delivered already.
+    """
+    same = await run_in_threadpool(one_like, house, request)
     if same is not None:
-        return same
+        return await run_in_threadpool(telling.join, house, same.id, request.requested_by, request.email or "")
     correlation_id = await run_in_threadpool(_correlation_id, house, request)
     return await ask_for(house, runs, request.model_copy(update={"correlation_id": correlation_id}))
 
 
-def active_like(house: House, request: RestoreRequest) -> RequestRecord | None:
-    """A request under way that gives the asker what they want."""
-    active = house.catalogue.find(states=ACTIVE, uid=request.mous_uid, limit=1000).requests
-    return next((each for each in active if _options(each) == request.options), None)
+def one_like(house: House, request: RestoreRequest) -> RequestRecord | None:
+    """A request that gives the asker what they want: one under way, or one whose delivery is still there."""
+    found = house.catalogue.find(states=ACTIVE | DELIVERED, uid=request.mous_uid, limit=1000).requests
+    return next((each for each in found if _options(each) == request.options and _is_there(house, each)), None)
+
+
+def _is_there(house: House, record: RequestRecord) -> bool:
+    delivery = house.catalogue.delivery(record.id)
+    if not record.ended or (delivery and "://" in delivery.path):
+        return True
+    try:
+        return downloads.delivered_folder(delivery, house.settings).is_dir()
+    except Refused:
+        return False
 
 
 def _correlation_id(house: House, request: RestoreRequest) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -13,10 +13,8 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from alma_restore import __version__, units
+from alma_restore.restore.house import PAGES_AT
 from alma_restore.web.access import RESTORE_DAG_ID, Visitor
-
-MOUNTED_AT = "/mous"
-"""Where Airflow's api-server mounts the app."""
 
 STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
 
@@ -33,7 +31,7 @@ def page(
     text = (
         _templates()
         .get_template(f"{template}.html.jinja")
-        .render(here=here, airflow=here.removesuffix(MOUNTED_AT), dag_id=RESTORE_DAG_ID, who=who, **context)
+        .render(here=here, airflow=here.removesuffix(PAGES_AT), dag_id=RESTORE_DAG_ID, who=who, **context)
     )
     return HTMLResponse(text, status_code)
 
@@ -44,12 +42,12 @@ def size(number: int | None) -> str:
 
 
 def moment(time: datetime | None) -> str:
-    """A time in UTC to the minute."""
-    return "–" if time is None else f"{time.astimezone(timezone.utc):%Y-%m-%d %H:%M}"
+    """A time to the minute; every page says that times are UTC."""
+    return "–" if time is None else units.moment(time).removesuffix(" UTC")
 
 
 def day(time: datetime | None) -> str:
-    return "–" if time is None else f"{time.astimezone(timezone.utc):%Y-%m-%d}"
+    return "–" if time is None else units.day(time)
 
 
 def duration(seconds: float | None) -> str:

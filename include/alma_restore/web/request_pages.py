@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from alma_restore.catalogue.records import RequestRecord
 from alma_restore.catalogue.states import IllegalTransition
 from alma_restore.errors import Refused, RestoreError
+from alma_restore.mail.addresses import veiled
 from alma_restore.request import RestoreRequest
 from alma_restore.restore.house import House
 from alma_restore.uid import Uid
@@ -19,6 +21,7 @@ from alma_restore.web import downloads
 from alma_restore.web.access import FormTokenDep, SentFormDep, VisitorDep
 from alma_restore.web.airflow_runs import AirflowRunsDep
 from alma_restore.web.answers import Answers
+from alma_restore.web.form import PARTS
 from alma_restore.web.house import AnswersDep, HouseDep
 from alma_restore.web.mous import STATE_WORDS, TONES, Mous
 from alma_restore.web.progress import Progress, earlier, look
@@ -28,6 +31,16 @@ from alma_restore.web.searching import named
 router = APIRouter()
 
 PAGE_SIZE = 50
+
+DOORS: Mapping[str, str] = {
+    "page": "on this page",
+    "hand": "in Airflow",
+    "command": "by command",
+    "event": "by an event",
+    "detection": "by the detection of new calibrations",
+    "backfill": "by a backfill",
+    "": "",
+}
 REPORT = "report.html"
 
 
@@ -67,7 +80,13 @@ async def one(
         words=STATE_WORDS[record.state],
         tone=TONES.get(record.state, "quiet"),
         live=await _live(house, answers, record),
+        asked=_asked(record),
+        parts=PARTS,
+        doors=DOORS,
+        may_cancel=who.may_cancel(record.requested_by),
         history=await run_in_threadpool(house.catalogue.history, request_id),
+        addresses=await run_in_threadpool(house.catalogue.addresses, request_id),
+        as_seen=(lambda text: text) if who.is_operator else veiled,
         **await run_in_threadpool(_delivered, house, record),
     )
 
@@ -84,6 +103,8 @@ async def cancel(
 ) -> Response:
     """End a request: first in the catalogue, so that its dying tasks are not taken for failures, then in Airflow."""
     record = await run_in_threadpool(house.catalogue.get, request_id)
+    if not who.may_cancel(record.requested_by):
+        raise HTTPException(403, "Only its asker or an operator may cancel this restore.")
     if not record.ended:
         await run_in_threadpool(house.catalogue.cancel, request_id, f"Cancelled by {who.name}.")
         if record.run_id:
@@ -109,6 +130,14 @@ async def retry(request: Request, request_id: str, who: SentFormDep, house: Hous
     except RestoreError as error:
         await run_in_threadpool(house.catalogue.fail, request_id, error, "open_request")
     return _back_to(request, request_id)
+
+
+def _asked(record: RequestRecord) -> RestoreRequest | None:
+    """What was asked for; None where that could not be read."""
+    try:
+        return record.asked
+    except Refused:
+        return None
 
 
 def _conf(asked: RestoreRequest, record: RequestRecord) -> dict[str, Any]:
