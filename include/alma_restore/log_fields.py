@@ -34,7 +34,9 @@ def in_thread(action: Callable[..., R]) -> Callable[..., R]:
 
 def to_standard_error(as_json: bool) -> None:
     """Have a program that is not Airflow's write its log, a line an event, with these fields."""
-    render: Any = structlog.processors.JSONRenderer() if as_json else structlog.processors.LogfmtRenderer(key_order=_ORDER)
+    render: Any = (
+        structlog.processors.JSONRenderer() if as_json else structlog.processors.LogfmtRenderer(key_order=_ORDER)
+    )
     before: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.TimeStamper(fmt="iso"),
