@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from restored_mous import EBS, MOUS
 
 from alma_restore.delivery.contents import gather, link_measurement_sets
 from alma_restore.errors import DeliveryFailed
+from alma_restore.split import SplitOptions
 
 
 def test_the_published_set_is_delivered(workspace):
@@ -43,10 +46,57 @@ def test_gathering_twice_gives_the_same(workspace):
 
 
 def test_products_shows_the_measurement_sets_and_working_keeps_them(workspace):
-    links = link_measurement_sets(workspace, EBS)
-    assert links == tuple(workspace.products / f"{uid.sanitised}.ms" for uid in EBS)
+    names = [f"{uid.sanitised}.ms" for uid in EBS]
+    links = link_measurement_sets(workspace, names)
+    assert links == tuple(workspace.products / name for name in names)
     assert all((link / "table.dat").is_file() for link in links)
-    assert (workspace.working / f"{EBS[0].sanitised}.ms" / "table.dat").is_file()
+    assert (workspace.working / names[0] / "table.dat").is_file()
+
+
+def split_off(workspace):
+    for uid in EBS:
+        made = workspace.working / f"{uid.sanitised}_targets.ms"
+        shutil.copytree(workspace.working / f"{uid.sanitised}.ms", made)
+
+
+def measurement_sets(files):
+    return {name.partition("/")[0] for name in files if ".ms/" in name or name.endswith(".tar")}
+
+
+def test_what_was_split_off_is_delivered_in_place_of_the_whole(workspace):
+    split_off(workspace)
+    files = gather(workspace, MOUS, EBS, SplitOptions(chanbin=2))
+    assert measurement_sets(files) == {f"{uid.sanitised}_targets.ms" for uid in EBS}
+    readme = files["README.txt"].read_text()
+    assert "TARGET data, 2 channels averaged into one" in readme
+    assert f"plotms(vis='{EBS[0].sanitised}_targets.ms', ydatacolumn='data'" in readme
+    assert "CORRECTED_DATA" not in readme
+
+
+def test_or_beside_it_where_that_is_asked_for(workspace):
+    split_off(workspace)
+    files = gather(workspace, MOUS, EBS, SplitOptions(keep_full=True))
+    assert measurement_sets(files) == {f"{uid.sanitised}{end}.ms" for uid in EBS for end in ("", "_targets")}
+    readme = files["README.txt"].read_text()
+    assert "CORRECTED_DATA the calibrated ones" in readme
+    assert "_targets.ms the column DATA holds" in readme
+
+
+def test_what_should_have_been_split_off_and_was_not_is_named(workspace):
+    with pytest.raises(DeliveryFailed, match=f"no MeasurementSet {EBS[0].sanitised}_targets.ms"):
+        gather(workspace, MOUS, EBS, SplitOptions())
+
+
+def test_each_measurement_set_can_be_one_tar_file(workspace):
+    folders, tars = gather(workspace, MOUS, EBS), gather(workspace, MOUS, EBS, tar=True)
+    assert measurement_sets(tars) == {f"{uid.sanitised}.ms.tar" for uid in EBS}
+    assert {name for name in folders if ".ms/" not in name} == tars.keys() - measurement_sets(tars)
+    assert all(
+        set(tars[f"{ms}.tar"].members) == {name for name in folders if name.startswith(f"{ms}/")}
+        for ms in measurement_sets(folders)
+    )
+    readme = tars["README.txt"].read_text()
+    assert f"tar -xf {EBS[0].sanitised}.ms.tar" in readme
 
 
 def test_the_readme_says_how_to_open_the_data(workspace):
@@ -59,7 +109,7 @@ def test_the_readme_says_how_to_open_the_data(workspace):
 
 def test_a_missing_measurement_set_is_named(workspace):
     (workspace.working / f"{EBS[1].sanitised}.ms" / "table.dat").unlink()
-    with pytest.raises(DeliveryFailed, match=EBS[1]):
+    with pytest.raises(DeliveryFailed, match=f"no MeasurementSet {EBS[1].sanitised}.ms"):
         gather(workspace, MOUS, EBS)
 
 

@@ -161,7 +161,7 @@ def test_what_was_removed_is_gone(client, house, delivered):
 def test_a_file_that_changes_while_it_is_sent_breaks_the_download_off(tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "a").write_bytes(b"x" * 2_000_000)
-    chunks = downloads.Tar(tmp_path / "d", "d").chunks()
+    chunks = downloads.tar_of(tmp_path / "d", "d").read()
     for _ in range(3):
         next(chunks)
     (tmp_path / "d" / "a").write_bytes(b"x")

@@ -6,7 +6,10 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from alma_restore.delivery import readme
+from alma_restore.delivery.sources import Source, Tar
 from alma_restore.errors import DeliveryFailed
+from alma_restore.split import SplitOptions, delivered
 from alma_restore.uid import Uid
 from alma_restore.workspace import Workspace
 
@@ -31,40 +34,49 @@ _WEBLOG = "weblog_of_the_restore"
 _OF_THE_RESTORE = ("PPR.xml", "restore.json", "report.html", README)
 
 
-def link_measurement_sets(workspace: Workspace, eb_uids: Iterable[Uid]) -> tuple[Path, ...]:
+def link_measurement_sets(workspace: Workspace, names: Iterable[str]) -> tuple[Path, ...]:
     """Show the MeasurementSets in products/, as seed 1 moves them there; the data stay in working/ for another try.
 
     Raises:
-        DeliveryFailed: an execution block has no MeasurementSet.
+        DeliveryFailed: one of them is not there.
     """
     links = []
-    for eb_uid in eb_uids:
-        made, link = (folder / f"{eb_uid.sanitised}.ms" for folder in (workspace.working, workspace.products))
+    for name in names:
+        made, link = workspace.working / name, workspace.products / name
         if not (made / "table.dat").is_file():
-            raise DeliveryFailed(
-                f"There is no MeasurementSet of {eb_uid} in {workspace.working}.", remedy="Run CASA again."
-            )
+            raise DeliveryFailed(f"There is no MeasurementSet {name} in {workspace.working}.", remedy="Run CASA again.")
         if not link.is_symlink():
             link.symlink_to(os.path.relpath(made, link.parent))
         links.append(link)
     return tuple(links)
 
 
-def gather(workspace: Workspace, mous_uid: Uid, eb_uids: Iterable[Uid]) -> dict[str, Path]:
-    """All files of the delivery: their sources by their name in it.
+def gather(
+    workspace: Workspace,
+    mous_uid: Uid,
+    eb_uids: Iterable[Uid],
+    split: SplitOptions | None = None,
+    tar: bool = False,
+) -> dict[str, Source]:
+    """All files of the delivery: what they are read from, by their name in it.
 
     These are the MeasurementSets, the calibration's products that explain them (DOMAIN section 13), the restore's own
     PPR, report and weblog, and a README.txt that is written here.
 
+    Args:
+        split: what was split off; it is delivered in place of the whole MeasurementSets, or beside them.
+        tar: each MeasurementSet is one tar file.
+
     Raises:
         DeliveryFailed: a MeasurementSet is missing, or a link leads out of the workspace.
     """
-    eb_uids = tuple(eb_uids)
-    (workspace.root / README).write_text(_readme(mous_uid, eb_uids))
+    names = [name for eb_uid in eb_uids for name in delivered(eb_uid, split)]
+    (workspace.root / README).write_text(readme.write(mous_uid, names, split, tar))
     inside = workspace.root.resolve()
-    files: dict[str, Path] = {}
-    for ms in link_measurement_sets(workspace, eb_uids):
-        files |= _below(ms, ms.name, inside)
+    files: dict[str, Source] = {}
+    for ms in link_measurement_sets(workspace, names):
+        of_ms = _below(ms, ms.name, inside)
+        files |= {f"{ms.name}.tar": Tar(of_ms)} if tar else of_ms
     for pattern in _PRODUCTS:
         for path in sorted(workspace.products.glob(pattern)):
             if path.is_file() and not path.is_symlink():  # a link is a second name, made for the pipeline
@@ -95,32 +107,3 @@ def _resolved(path: Path, inside: Path) -> Path:
     if not resolved.is_relative_to(inside) or not resolved.is_file():
         raise DeliveryFailed(f"{path} leads to {resolved}, which is no file of this workspace.", remedy="Remove it.")
     return resolved
-
-
-def _readme(mous_uid: Uid, eb_uids: tuple[Uid, ...]) -> str:
-    measurement_sets = "\n".join(f"  {eb_uid.sanitised}.ms" for eb_uid in eb_uids)
-    return f"""\
-Calibrated data of ALMA MOUS {mous_uid}
-
-MeasurementSets, one for each execution block that passed QA0. The column DATA holds the raw visibilities,
-CORRECTED_DATA the calibrated ones; the flags are those at the end of the observatory's calibration.
-{measurement_sets}
-
-Is everything here as it was delivered?
-  sha256sum -c --quiet SHA256SUMS
-
-Open it in CASA:
-  listobs(vis='{eb_uids[0].sanitised}.ms')
-  plotms(vis='{eb_uids[0].sanitised}.ms', ydatacolumn='corrected', xaxis='frequency', yaxis='amp')
-Image with tclean(..., datacolumn='corrected'). To go on with the calibrated data of the targets alone:
-  split(vis='{eb_uids[0].sanitised}.ms', outputvis='target.ms', intent='*TARGET*', datacolumn='corrected')
-
-What else is here
-  report.html                   this restore on one page, with plots: open it in a browser
-  restore.json                  what was checked after the restore, with the figures
-  PPR.xml                       the pipeline processing request of this restore
-  *.caltables.tgz, *.calapply.txt   the calibration tables, and how they were applied
-  *pipeline_manifest.xml        what the observatory's calibration run made, and with which CASA
-  *casa_piperestorescript.py    restores by hand; *casa_pipescript.py calibrates anew
-  *.weblog.tgz                  the web pages of the calibration run
-"""

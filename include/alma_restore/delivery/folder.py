@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from alma_restore.delivery import sources
 from alma_restore.delivery.checksums import SUMS, read_sums, sha256, side_by_side, sums_text
+from alma_restore.delivery.sources import Source, Tar
 from alma_restore.errors import DeliveryFailed
 
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,12 @@ class Delivered:
     sha256: str
 
 
-def deliver(files: Mapping[str, Path], root: Path, name: str) -> Delivered:
+def deliver(files: Mapping[str, Source], root: Path, name: str) -> Delivered:
     """Make `root/name` hold exactly these files and their SHA256SUMS; what does so already is left as it is.
 
     The folder is built under a hidden name beside its place: hard links where that is the same filesystem, copies that
-    are read back otherwise. Then it is renamed. The sources stay as they are. Files that others have put into an
-    earlier delivery are carried over.
+    are read back otherwise, and for tar archives. Then it is renamed. The sources stay as they are. Files that others
+    have put into an earlier delivery are carried over.
 
     Args:
         files: the sources by their name in the delivery.
@@ -93,7 +94,7 @@ def alone(final: Path) -> Iterator[None]:
             return
 
 
-def _holds(final: Path, files: Mapping[str, Path]) -> bool:
+def _holds(final: Path, files: Mapping[str, Source]) -> bool:
     """Whether the delivery is there, whole, and of what the sources hold now."""
     sums = _listed(final)
     if sums is None or sums.keys() != files.keys():
@@ -101,10 +102,10 @@ def _holds(final: Path, files: Mapping[str, Path]) -> bool:
     return all(side_by_side(lambda name: _same(final / name, files[name], sums[name]), files))
 
 
-def _same(delivered: Path, source: Path, digest: str) -> bool:
+def _same(delivered: Path, source: Source, digest: str) -> bool:
     if not delivered.is_file() or sha256(delivered) != digest:
         return False
-    return delivered.samefile(source) or sha256(source) == digest
+    return (isinstance(source, Path) and delivered.samefile(source)) or sources.sha256(source) == digest
 
 
 def _listed(folder: Path) -> dict[str, str] | None:
@@ -114,7 +115,7 @@ def _listed(folder: Path) -> dict[str, str] | None:
         return None
 
 
-def _build(part: Path, files: Mapping[str, Path]) -> None:
+def _build(part: Path, files: Mapping[str, Source]) -> None:
     part.mkdir()
     folders = {part, *(parent for name in files for parent in (part / name).parents if parent.is_relative_to(part))}
     for folder in sorted(folders):
@@ -128,8 +129,10 @@ def _build(part: Path, files: Mapping[str, Path]) -> None:
         _sync(folder)
 
 
-def _place(source: Path, target: Path) -> str:
+def _place(source: Source, target: Path) -> str:
     """Link or copy one file, durably; its checksum."""
+    if isinstance(source, Tar):
+        return _copy(source, target)
     try:
         os.link(source, target)
     except OSError as error:
@@ -140,16 +143,17 @@ def _place(source: Path, target: Path) -> str:
     return sha256(target)
 
 
-def _copy(source: Path, target: Path) -> str:
+def _copy(source: Source, target: Path) -> str:
     digest = hashlib.sha256()
-    with source.open("rb") as reading, target.open("xb") as writing:
-        while chunk := reading.read(_CHUNK):
+    with target.open("xb") as writing:
+        for chunk in sources.read(source):
             digest.update(chunk)
             writing.write(chunk)
         writing.flush()
         os.fsync(writing.fileno())
         os.posix_fadvise(writing.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # so that the disk is read, not the cache
-    shutil.copystat(source, target)
+    if isinstance(source, Path):
+        shutil.copystat(source, target)
     if sha256(target) != digest.hexdigest():
         raise DeliveryFailed(
             f"{target.name} reads back from {target.parent} otherwise than it was written.",

@@ -7,14 +7,16 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 from paramiko.ssh_exception import AuthenticationException, BadHostKeyException, SSHException
 
-from alma_restore.delivery.checksums import SUMS, sha256, side_by_side, sums_text
+from alma_restore.delivery import sources
+from alma_restore.delivery.checksums import SUMS, side_by_side, sums_text
 from alma_restore.delivery.destination import SftpDestination
 from alma_restore.delivery.folder import Delivered
+from alma_restore.delivery.sources import Source
 from alma_restore.errors import DeliveryFailed, Misconfigured
 
 _CHUNK = 1 << 18
@@ -37,7 +39,13 @@ Connect = Callable[[], AbstractContextManager[SftpClient]]
 
 
 def deliver(
-    files: Mapping[str, Path], to: SftpDestination, name: str, connect: Connect, *, tries: int = 5, wait_s: float = 2.0
+    files: Mapping[str, Source],
+    to: SftpDestination,
+    name: str,
+    connect: Connect,
+    *,
+    tries: int = 5,
+    wait_s: float = 2.0,
 ) -> Delivered:
     """Make the folder `name` at the far end hold these files and their SHA256SUMS; what does so already is left alone.
 
@@ -54,7 +62,7 @@ def deliver(
         DeliveryFailed: the far end refuses, is full, or cannot be reached; nothing is there under the final name.
         Misconfigured: its host key has changed, or our log-in is not taken.
     """
-    sums = dict(zip(files, side_by_side(lambda each: sha256(files[each]), files), strict=True))
+    sums = dict(zip(files, side_by_side(lambda each: sources.sha256(files[each]), files), strict=True))
     site = _Site(PurePosixPath(to.root), name, files, sums)
     failures = 0
     while True:
@@ -71,7 +79,7 @@ def deliver(
                 raise _failed(to, error, "Look at the far end (is its disk full?), then retry.") from error
             time.sleep(wait_s * 2 ** (failures - 1))
     text = sums_text(sums)
-    size_bytes = sum(path.stat().st_size for path in files.values()) + len(text)
+    size_bytes = sum(map(sources.size_bytes, files.values())) + len(text)
     return Delivered(f"{to}/{name}", size_bytes, len(files) + 1, hashlib.sha256(text.encode()).hexdigest())
 
 
@@ -82,7 +90,7 @@ class _Site:
         arrived: how much of each file is known to have reached the far end.
     """
 
-    def __init__(self, root: PurePosixPath, name: str, files: Mapping[str, Path], sums: Mapping[str, str]) -> None:
+    def __init__(self, root: PurePosixPath, name: str, files: Mapping[str, Source], sums: Mapping[str, str]) -> None:
         self._final, self._part, self._old = root / name, root / f".{name}.part", root / f".{name}.old"
         self._files, self._sums = files, sums
         self._verified: set[str] = set()
@@ -128,18 +136,18 @@ class _Site:
 
     def _append(self, client: SftpClient, name: str) -> None:
         source, target = self._files[name], self._part / name
-        with source.open("rb") as reading, client.open(str(target), "ab") as writing:
+        with client.open(str(target), "ab") as writing:
             writing.set_pipelined(True)  # no waiting for each answer; what was refused shows in the size
-            self.arrived[name] = reading.seek(writing.stat().st_size)
-            while chunk := reading.read(_CHUNK):
+            self.arrived[name] = writing.stat().st_size
+            for chunk in sources.read(source, self.arrived[name]):
                 writing.write(chunk)
         self.arrived[name] = client.stat(str(target)).st_size
-        if self.arrived[name] < source.stat().st_size:
-            raise OSError(f"it took {self.arrived[name]} of the {source.stat().st_size} bytes of {name}")
+        if self.arrived[name] < (whole := sources.size_bytes(source)):
+            raise OSError(f"it took {self.arrived[name]} of the {whole} bytes of {name}")
 
     def _reads_back(self, client: SftpClient, path: PurePosixPath, name: str) -> bool:
         there = _stat(client, path)
-        if there is None or there.st_size != self._files[name].stat().st_size:
+        if there is None or there.st_size != sources.size_bytes(self._files[name]):
             return False
         digest = hashlib.sha256()
         with client.open(str(path), "rb") as file:

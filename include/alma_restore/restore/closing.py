@@ -29,7 +29,7 @@ def deliver(house: House, request_id: str) -> DeliveryRecord:
     record = house.catalogue.get(request_id)
     where = destination.check(record.destination, house.settings)
     eb_uids = [Uid(text) for text in workspace.metadata()["fileSetIds"]]
-    files = contents.gather(workspace, mous_of(record), eb_uids)
+    files = contents.gather(workspace, mous_of(record), eb_uids, record.asked.split, record.asked.tar)
     name = destination.delivery_name(mous_of(record), request_id)
     if isinstance(where, destination.SftpDestination):
         delivered = sftp.deliver(files, where, name, partial(house.open_sftp, where.conn_id))

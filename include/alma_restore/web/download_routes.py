@@ -55,10 +55,10 @@ def _folder(house: House, request_id: str) -> Path:
 
 
 def _tar(folder: Path, name: str) -> Response:
-    tar = downloads.Tar(folder, name)
+    tar = downloads.tar_of(folder, name)
     headers = {
         **_AS_IT_IS,
         "Content-Length": str(tar.size_bytes),
         "Content-Disposition": f"attachment; filename*=utf-8''{quote(name)}.tar",
     }
-    return StreamingResponse(tar.chunks(), media_type="application/x-tar", headers=headers)
+    return StreamingResponse(tar.read(), media_type="application/x-tar", headers=headers)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from alma_restore.catalogue.records import DeliveryRecord
+from alma_restore.delivery.sources import Tar
 from alma_restore.errors import Refused
 from alma_restore.settings import Settings
-
-_CHUNK = 1 << 20
-_END_OF_TAR = b"\0" * 2 * tarfile.BLOCKSIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,63 +64,10 @@ def items(folder: Path) -> list[Item]:
     return sorted(found, key=lambda item: (not item.is_folder, item.name))
 
 
-@dataclass(frozen=True, slots=True)
-class Tar:
-    """A folder as a tar archive, made while it is sent; links are left out.
-
-    Attributes:
-        name: of the folder within the archive.
-    """
-
-    folder: Path
-    name: str
-
-    @property
-    def size_bytes(self) -> int:
-        """The exact length, so that a browser can tell how far it is."""
-        return sum(len(header) + _padded(size) for header, size, _ in self._members()) + len(_END_OF_TAR)
-
-    def chunks(self) -> Iterator[bytes]:
-        """The archive's bytes.
-
-        Raises:
-            OSError: a file vanished or changed its size meanwhile; the download breaks off instead of ending well.
-        """
-        for header, size, path in self._members():
-            yield header
-            if path is not None:
-                yield from _content(path, size)
-                yield b"\0" * (_padded(size) - size)
-        yield _END_OF_TAR
-
-    def _members(self) -> Iterator[tuple[bytes, int, Path | None]]:
-        for path in (self.folder, *sorted(self.folder.rglob("*"))):
-            if path.is_symlink() or not (path.is_dir() or path.is_file()):
-                continue
-            status = path.stat()
-            member = tarfile.TarInfo(str(Path(self.name, path.relative_to(self.folder))))
-            member.mtime = int(status.st_mtime)
-            if path.is_dir():
-                member.type, member.mode = tarfile.DIRTYPE, 0o755
-                yield member.tobuf(tarfile.PAX_FORMAT), 0, None
-            else:
-                member.size, member.mode = status.st_size, 0o644
-                yield member.tobuf(tarfile.PAX_FORMAT), member.size, path
-
-
-def _content(path: Path, size: int) -> Iterator[bytes]:
-    left = size
-    with path.open("rb") as file:
-        while left:
-            chunk = file.read(min(_CHUNK, left))
-            if not chunk:
-                raise OSError(f"{path} became shorter while it was sent.")
-            left -= len(chunk)
-            yield chunk
-
-
-def _padded(size: int) -> int:
-    return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+def tar_of(folder: Path, name: str) -> Tar:
+    """A folder as a tar archive, under a name in it; links are left out."""
+    found = (path for path in (folder, *folder.rglob("*")) if not path.is_symlink())
+    return Tar({str(Path(name, path.relative_to(folder))): path for path in found if path.is_dir() or path.is_file()})
 
 
 def _files(path: Path) -> Iterable[Path]:
