@@ -122,8 +122,9 @@ def test_secrets_come_from_files_that_git_and_images_never_see() -> None:
 def test_images_are_pinned_and_run_as_an_ordinary_user() -> None:
     dockerfile = (CHECKOUT / "docker" / "Dockerfile").read_text()
     assert ":latest" not in dockerfile + FILE.read_text()
-    for target in ("airflow", "demo"):
+    for target in ("system", "demo"):
         assert re.search(rf"AS {target}\n(?:(?!FROM ).*\n)*USER 50000:0", dockerfile)
+    assert re.findall(r"FROM (\w+) AS (?:airflow|casa|demo)\n", dockerfile) == ["system"] * 3
 
 
 @pytest.fixture
