@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -94,52 +93,44 @@ def test_one_slurm_job_for_each_execution_block_restores_the_same_data(
     assert report.count("importasdm(") == 3
 
 
-def test_an_execution_block_that_fails_fails_the_request_by_its_name_and_stops_the_others(
-    toy_casa: Callable[[str], None], restore: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`dag.test()` runs mapped tasks one after another; here the first one starts what the others would have."""
-    toy_casa(f'case "$0" in */{FIRST.sanitised}/*) sleep 1; exit 3;; *) sleep 600;; esac')
+@pytest.fixture
+def failed(
+    toy_casa: Callable[[str], None], restore: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Any]:
+    """A request whose first execution block has failed while CASA was at work on the others.
+
+    `dag.test()` runs mapped tasks one after another; here the first one starts what the others would have.
+    """
+    from alma_restore.orchestration.open_house import open_house
+
+    toy_casa(f'case "$0" in */{FIRST.sanitised}/*) [ -e {tmp_path}/mended ] || exit 3;; esac; sleep 600')
     start = calibrating.start_casa
 
     def start_all(house: House, request_id: str, uid: Uid) -> Any:
         return [start(house, request_id, each) for each in EBS][EBS.index(uid)]
 
-    monkeypatch.setattr(calibrating, "start_casa", start_all)
-    request = restore()
-    assert request.state == "failed"
-    assert request.reason == f"{FIRST}: CASA ended with exit code 3 and gives no reason."
-    assert [phase(part) for part in Workspace(Path(request.workspace)).parts] == ["ended"] * 3
-
-
-@pytest.fixture
-def three_runs(
-    toy_casa: Callable[[str], None], restore: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue
-) -> Iterator[tuple[House, Any]]:
-    """A request whose three CASA runs are at work."""
-    from alma_restore.orchestration.open_house import open_house
-
-    toy_casa("sleep 600")
     with monkeypatch.context() as patched:
-        patched.setattr(calibrating, "start_casa", lambda *_: 1 / 0)
+        patched.setattr(calibrating, "start_casa", start_all)
         request = restore()
-    house = open_house()
-    for uid in EBS:
-        calibrating.start_casa(house, request.id, uid)
-    yield house, request
-    calibrating.cancel_casa(house, request.id)
+    (tmp_path / "mended").touch()
+    yield request
+    calibrating.cancel_casa(open_house(), request.id)
 
 
-def test_a_task_that_is_killed_stops_its_own_casa_and_a_request_that_is_cancelled_all(
-    three_runs: tuple[House, Any],
-) -> None:
+def test_the_first_failure_stops_all_runs_and_a_killed_task_stops_its_own(failed: Any) -> None:
+    from alma_restore.orchestration.open_house import open_house
     from alma_restore.orchestration.operators import RunCasaOperator
 
-    house, request = three_runs
-    parts = [house.workspace(request.id).part(uid) for uid in EBS]
-    while any(phase(part) == "waiting" for part in parts):
-        time.sleep(0.1)
-    assert [phase(part) for part in parts] == ["running"] * 3
-    RunCasaOperator(task_id="run_casa", request={"request_id": request.id}, restores=str(SECOND)).on_kill()
-    assert [phase(part) for part in parts] == ["running", "ended", "running"]
-    calibrating.cancel_casa(house, request.id)
+    assert failed.state == "failed"
+    assert failed.reason == f"{FIRST}: CASA ended with exit code 3 and gives no reason."
+    house = open_house()
+    parts = [house.workspace(failed.id).part(uid) for uid in EBS]
+    assert [phase(part) for part in parts] == ["ended"] * 3
+
+    for uid in EBS:
+        calibrating.start_casa(house, failed.id, uid)
+    assert "ended" not in [phase(part) for part in parts]
+    RunCasaOperator(task_id="run_casa", request={"request_id": failed.id}, restores=str(SECOND)).on_kill()
+    assert [phase(part) == "ended" for part in parts] == [False, True, False]
+    calibrating.cancel_casa(house, failed.id)
     assert [phase(part) for part in parts] == ["ended"] * 3
