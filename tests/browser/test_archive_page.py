@@ -96,7 +96,7 @@ def test_a_wrong_password_does_not_help(browse):
 def test_the_page_stands_in_airflows_navigation(logged_in):
     page = logged_in("requester")
     page.goto("/")
-    page.get_by_role("link", name="MOUS restores").click()
+    page.get_by_role("link", name="Restores", exact=True).click()
     frame = page.frame_locator("iframe")
     expect(frame.get_by_role("link", name=FIRST)).to_be_visible()
     expect(frame.get_by_role("row")).to_have_count(1 + len(DEMO_MOUSS))
