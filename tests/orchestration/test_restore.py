@@ -107,7 +107,9 @@ def qa0_changed(archive):
 
 
 @pytest.mark.skipif(SSHD is None, reason="no sshd is installed (Debian: openssh-server)")
-def test_a_restore_is_delivered_to_an_sftp_site_that_airflow_knows(restore, home, catalogue, tmp_path, monkeypatch):
+def test_averaged_targets_are_delivered_as_tar_files_to_an_sftp_site_that_airflow_knows(
+    restore, home, catalogue, tmp_path, monkeypatch
+):
     with far_end(tmp_path / "sshd") as site:
         _, kind, key = (tmp_path / "sshd" / "known_hosts").read_text().split()
         extra = {"key_file": str(site.client_key), "host_key": f"{kind} {key}", "no_host_key_check": False}
@@ -122,10 +124,23 @@ def test_a_restore_is_delivered_to_an_sftp_site_that_airflow_knows(restore, home
         monkeypatch.setenv("ALMA_RESTORE_DELIVERY__SFTP_ROOTS", json.dumps([f"sftp://far_end/{tmp_path}/incoming"]))
         settings.settings.cache_clear()
         (tmp_path / "incoming").mkdir()
-        request, mails = restore(mous_uid=ONE_EB, destination=f"sftp://far_end/{tmp_path}/incoming")
+        split = {"intent": "TARGET", "spw": "1", "chanbin": 2, "timebin": "12.2s"}
+        where = f"sftp://far_end/{tmp_path}/incoming"
+        request, mails = restore(mous_uid=ONE_EB, destination=where, split=split, tar=True)
     assert (request.state, request.reason) == ("delivered", "")
     (folder,) = (tmp_path / "incoming").iterdir()
     subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    assert [path.name for path in folder.glob("*.ms*") if path.suffix in (".ms", ".tar")] == [
+        "uid___A002_Xcc8b1f_X2d1a_targets.ms.tar"
+    ]
+    subprocess.run(["tar", "-xf", next(folder.glob("*.tar"))], cwd=tmp_path, check=True)
+    assert (tmp_path / "uid___A002_Xcc8b1f_X2d1a_targets.ms" / "table.dat").is_file()
+    told = json.loads((folder / "restore.json").read_text())
+    assert (
+        told["split"]["what"] == "TARGET data of spectral windows 1, 2 channels averaged into one, averaged over 12.2s"
+    )
+    (found,) = told["execution_blocks"].values()
+    assert found["split"]["windows"] == {"1": {"channels": 16, "of": 32}}
     assert catalogue.delivery(request.id).expires_at is None
     assert "sftp://far_end/" in text_of(mails[0])
 
@@ -137,6 +152,7 @@ BAD = [
     ({"mous_uid": ONE_EB, "mous": "x"}, None, "refused", ["Unknown field 'mous'"]),
     ({"mous_uid": ONE_EB, "casa_version": "5.1.1-5"}, None, "refused", ["5.1.1-5"]),
     ({"mous_uid": ONE_EB, "destination": "/etc"}, None, "refused", ["/etc"]),
+    ({"mous_uid": ONE_EB, "split": {"spw": "1,99"}}, None, "refused", ["spectral window 99"]),
     ({"mous_uid": "uid://A001/X12a3/X80e"}, None, "refused", ["by hand", "scriptForCalibration.py"]),
     ({"mous_uid": ONE_EB}, product_missing, "failed", ["flagversions.tgz"]),
     ({"mous_uid": ONE_EB}, tgz_cut_short, "failed", ["caltables.tgz"]),
