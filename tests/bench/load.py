@@ -6,6 +6,7 @@ Everything is real but the archive's servers and CASA, for which an engine steps
 from __future__ import annotations
 
 import argparse
+import signal
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -29,6 +30,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(home: Path, wanted: argparse.Namespace) -> list[dict[str, Any]]:
     """Carry the load and look at what came of it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever stops it, nothing is left running
     killed: Counter[str] = Counter()
     with ExitStack() as stack:
         site = stack.enter_context(load_site(home, wanted.mous, wanted.database, soak=wanted.soak))

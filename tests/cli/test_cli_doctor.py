@@ -6,6 +6,7 @@ import json
 import sys
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from alma_restore.catalogue.store import Catalogue
@@ -15,6 +16,7 @@ from alma_restore.cli.exits import Exit
 from alma_restore.cli.main import app
 from alma_restore.demo.mail_catcher import MailCatcher
 from alma_restore.demo.ngas_server import NgasServer
+from alma_restore.request import RestoreRequest
 from alma_restore.settings import load
 
 INSTALLATION = """
@@ -114,6 +116,14 @@ def test_what_is_broken_is_named_with_what_to_do(healthy, name, variable, value,
     assert found.verdict == "wrong"
     assert told in found.sentence
     assert found.remedy
+
+
+def test_a_catalogue_that_contradicts_itself_is_told_with_the_request(healthy):
+    catalogue = Catalogue(load().catalogue)
+    record = catalogue.open_request(RestoreRequest(mous_uid="uid://A001/X1/X1"))
+    with catalogue.engine.begin() as connection:
+        connection.execute(text("UPDATE request SET state = 'delivered'"))
+    assert f"Request {record.id} is delivered; its history ends with accepted." in finding("catalogue").sentence
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from alma_restore.casa.launchers.slurm import SlurmLauncher
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.client import connections
 from alma_restore.client.rest import DETECTION_DAG_ID, RESTORE_DAG_ID, AirflowRest, Credentials
-from alma_restore.errors import Misconfigured, NotAvailable, Refused
+from alma_restore.errors import Inconsistent, Misconfigured, NotAvailable, Refused
 from alma_restore.settings import Settings
 from alma_restore.uid import Uid
 
@@ -69,11 +69,15 @@ def dags(here: Settings) -> str:
 
 
 def catalogue(here: Settings) -> str:
-    """Our own database answers."""
+    """Our own database answers, and does not contradict itself."""
     if not here.catalogue_url and not (here.home / "catalogue.db").is_file():
         raise NotChecked(f"There is no {here.home / 'catalogue.db'} yet; the first restore makes it.")
     database = Catalogue(here.catalogue)
-    database.last_change()
+    if found := database.contradictions():
+        raise Inconsistent(
+            f"The catalogue contradicts itself {len(found)} times: {' '.join(found[:3])}",
+            remedy="Somebody has changed its database by hand, or this is a defect: look at these requests' histories.",
+        )
     return f"{database.engine.url.render_as_string()} answers; {database.find(limit=1).total} requests."
 
 
