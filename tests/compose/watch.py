@@ -32,12 +32,13 @@ PEERS = ("demo-ngas", "demo-mail", "demo-sftp")
 
 def log_in() -> httpx.Client:
     """Nobody sees anything without logging in; the first user does."""
-    assert httpx.get(f"{AIRFLOW}/api/v2/dags").status_code == 401
-    assert httpx.get(f"{AIRFLOW}/mous/").status_code == 401
+    client = httpx.Client(base_url=AIRFLOW, timeout=120)
+    assert client.get("/api/v2/dags").status_code == 401
+    assert client.get("/mous/").status_code == 401
     admin = {"username": "admin", "password": (CONTEXT / "secrets/admin_password").read_text()}
-    token = httpx.post(f"{AIRFLOW}/auth/token", json=admin, timeout=60).json()["access_token"]
+    client.headers["Authorization"] = f"Bearer {client.post('/auth/token', json=admin).json()['access_token']}"
     say("log-in is asked for, and works")
-    return httpx.Client(base_url=AIRFLOW, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+    return client
 
 
 def check_secrets_stay_secret() -> None:
