@@ -9,17 +9,22 @@ from pathlib import Path
 
 import pytest
 from damages import DAMAGES, FLAGS, IN_SECOND
-from small_mous import MOUS, SECOND, THIRD, restore
+from small_mous import MOUS, SECOND, THIRD, make_workspace, restore
 
-from alma_restore.casa import installations
+from alma_restore.archive.asdm_structure import check_asdm
+from alma_restore.casa import installations, verification
 from alma_restore.casa.installations import Installation
-from alma_restore.errors import CasaFailed, Corrupt, Inconsistent, Misconfigured, RestoreError
+from alma_restore.demo.archive import DEMO_MOUSS
+from alma_restore.errors import CasaFailed, Corrupt, Inconsistent, Misconfigured, Refused, RestoreError
 from alma_restore.ppr import read
 from alma_restore.restore import parts
-from alma_restore.settings import CasaSettings, Settings
+from alma_restore.settings import CasaSettings, Settings, VerificationSettings
+from alma_restore.split import SplitOptions
 from alma_restore.workspace import Workspace
 
 VARIABLE = "ALMA_RESTORE_PIPELINE_CASA"
+ONE_EB = DEMO_MOUSS[1]
+CASA = CasaSettings(poll_s=0.2, time_limit_s=1500, no_progress_s=900)
 
 # What damages.py does to a restore, and what is told of it.
 TOLD: dict[str, tuple[type[RestoreError], str]] = {
@@ -65,7 +70,7 @@ def test_a_failure_of_the_real_pipeline_is_told_as_what_it_is(
     error, sentence = TOLD[what]
     DAMAGES[what](workspace)
     with pytest.raises(error, match=sentence) as caught:
-        restore(pipeline, workspace, CasaSettings(poll_s=0.2, time_limit_s=1500, no_progress_s=900))
+        restore(pipeline, workspace, CASA)
     assert type(caught.value) is error
     assert caught.value.log_tail
 
@@ -87,3 +92,58 @@ def test_the_real_pipeline_restores_one_execution_block_of_the_last_session_by_i
     program, reference = casa_side / "compare_with_reference.py", demo_archive / "reference" / MOUS.sanitised
     run_in_casa(program, "--reference", reference, "--out", tmp_path / "found.json", made, cwd=tmp_path)
     assert json.loads((tmp_path / "found.json").read_text())[made.name]["identical"]
+
+
+COMPARE = """
+import json, sys
+from pathlib import Path
+from casaconfig import config
+config.logfile = "/dev/null"
+sys.path.insert(0, sys.argv[1])
+import numpy
+from ms_snapshot import columns
+first, second = (dict(columns(Path(path))) for path in sys.argv[2:])
+assert first.keys() == second.keys(), first.keys() ^ second.keys()
+assert numpy.abs(first.pop("UVW") - second.pop("UVW")).max() < 1e-9, "metres"
+print(len(first["TIME"]), *sorted(name for name in first if first[name].tobytes() != second[name].tobytes()))
+"""
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("split", "rows"),
+    [
+        (SplitOptions(), 1760),
+        (SplitOptions(intent="PHASE,TARGET", field="DemoTarget", spw="1", chanbin=5, timebin="12.2s"), 330),
+    ],
+    ids=["the targets", "averaged"],
+)
+def test_both_engines_split_off_the_same_bit_for_bit(
+    split: SplitOptions,
+    rows: int,
+    demo_archive: Path,
+    pipeline: Installation,
+    installation: Installation,
+    run_in_casa: Callable[..., str],
+    casa_side: Path,
+    tmp_path: Path,
+) -> None:
+    """UVW is what the imports of their two CASA versions make of it: the same to a thousand millionth of a metre."""
+    (uid,) = [eb.uid for eb in ONE_EB.ebs]
+    made = []
+    for engine in (pipeline, installation):
+        workspace = make_workspace(demo_archive, tmp_path / engine.engine, split, ONE_EB)
+        restore(engine, workspace, CASA)
+        facts = {uid: check_asdm(workspace.rawdata / uid.sanitised)}
+        verification.verify(workspace, installation, facts, VerificationSettings(), split)
+        made.append(workspace.working / f"{uid.sanitised}_targets.ms")
+    assert run_in_casa("-c", COMPARE, casa_side, *made, cwd=tmp_path).split() == [str(rows)]
+
+
+@pytest.mark.timeout(1800)
+def test_a_field_that_is_not_there_cannot_be_split_off(
+    demo_archive: Path, pipeline: Installation, tmp_path: Path
+) -> None:
+    workspace = make_workspace(demo_archive, tmp_path, SplitOptions(field="Nobody"), ONE_EB)
+    with pytest.raises(Refused, match=r'no such data to be split off: .*"Nobody"'):
+        restore(pipeline, workspace, CASA)
