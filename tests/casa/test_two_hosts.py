@@ -103,7 +103,7 @@ def test_a_run_on_another_host_is_found_and_followed_to_its_end(
     first = job.start_or_attach(ONE, installation, workspace, casa)
     assert job.start_or_attach(OTHER, installation, workspace, casa) == first
     lines = watch(OTHER, first, workspace, casa)
-    assert sorted(lines) == ["CASA runs on one", "begun", "done"]
+    assert {"CASA runs on one", "begun", "done"} <= set(lines)
     assert OTHER.poll(first) == JobState("ended", 0)
 
 
