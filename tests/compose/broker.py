@@ -24,6 +24,7 @@ class Broker:
 
     def __init__(self, secrets: Path) -> None:
         self._login = pika.PlainCredentials("alma-restore", (secrets / "rabbitmq_password").read_text())
+        self._heard: dict[str, dict[str, Any]] = {}
 
     @contextmanager
     def _channel(self) -> Iterator[BlockingChannel]:
@@ -48,11 +49,10 @@ class Broker:
             channel.basic_publish(EXCHANGE, "another.event", json.dumps(event).encode(), mandatory=True)
 
     def told(self) -> list[dict[str, Any]]:
-        """Everything told so far, each once, in the order it came; it stays in the mailbox."""
-        found: dict[str, dict[str, Any]] = {}
+        """Everything told so far, each message once, in the order it came."""
         with self._channel() as channel:
             while True:
-                method, properties, body = channel.basic_get(MAILBOX)
+                method, properties, body = channel.basic_get(MAILBOX, auto_ack=True)
                 if method is None or properties is None or body is None:
-                    return [event["metadata"] for event in found.values()]  # what is not acknowledged stays
-                found.setdefault(str(properties.message_id), json.loads(body))
+                    return list(self._heard.values())
+                self._heard.setdefault(str(properties.message_id), json.loads(body)["metadata"])

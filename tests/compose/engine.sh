@@ -12,7 +12,7 @@ start_engine() {
     setsid dockerd --host "$DOCKER_HOST" --data-root "$COMPOSE_HOME/engine" --exec-root "$ENGINE_RUN/exec" \
         --pidfile "$ENGINE_RUN/pid" --bridge none </dev/null >>"$COMPOSE_HOME/engine.log" 2>&1 &
     local second
-    for second in $(seq 60); do
+    for second in $(seq 180); do
         if engine_answers; then return; fi
         sleep 1
     done
