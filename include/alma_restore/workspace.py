@@ -95,8 +95,8 @@ class Workspace:
     def empty_working(self) -> None:
         """Clear working/: the pipeline takes an existing MS as it is (DOMAIN section 12), so a new run starts clean.
 
-        working/ becomes a link to a folder that no earlier run has known: `working.1`, `working.2` and so on. A run that
-        is still alive on a machine that seemed lost has the old one, by its path too, and loses it.
+        working/ becomes a link to a folder that no earlier run has known: `working.1`, `working.2` and so on. A run
+        that is still alive on a machine that seemed lost has the old one, by its path too, and loses it.
         """
         old = [path for path in self.root.glob("working.*") if path.suffix[1:].isdecimal()]
         fresh = self.root / f"working.{1 + max((int(path.suffix[1:]) for path in old), default=0)}"
