@@ -54,7 +54,9 @@ if compose up -d postgres >/dev/null 2>&1; then echo "It started without secrets
 
 # What must reach no image: the secrets, a file of settings, and the log-in of a private package index.
 "$context/docker/make-secrets.sh" 2>/dev/null
-token=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
+# The log-in stays the same from test to test, so that layers made with it are found again.
+[ -s "$COMPOSE_HOME/log-in" ] || head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$COMPOSE_HOME/log-in"
+token=$(cat "$COMPOSE_HOME/log-in")
 echo "PLANTED=$token" >"$context/.env"
 say "images"
 "$here/build_images.sh" "$context" "$token" >"$COMPOSE_HOME/build.log" 2>&1 || { tail -n 20 "$COMPOSE_HOME/build.log" >&2; exit 1; }
