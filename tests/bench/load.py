@@ -36,22 +36,21 @@ def run(home: Path, wanted: argparse.Namespace) -> list[dict[str, Any]]:
         site = stack.enter_context(load_site(home, wanted.mous, wanted.database, soak=wanted.soak))
         say(f"Airflow is up at port {site.airflow.port}")
         watch = Watch(site, say)
-        first = watch.look()
+        watch.look()
         with ExitStack() as trouble:
             if wanted.soak:
                 trouble.enter_context(beside(faults.hide_metadata(site.archive.folder)))
                 trouble.enter_context(beside(faults.kill_components(site, killed, say)))
             site.backfill()
             watch.until(lambda sample: sample.ended >= wanted.mous, wanted.limit)
-        loaded = watch.samples[-1]
         site.airflow.wait_until_healthy()
-        watch.until(lambda _: _runs_ended(site), limit_s=loaded.at + 600)
+        watch.until(lambda _: _runs_ended(site), limit_s=watch.samples[-1].at + 600)
         broken = broken_promises(site, wanted.mous, faults=wanted.soak)
         states = Counter(record.state for record in site.catalogue.find(limit=wanted.mous * 2).requests)
         tasks = _tasks(site)
     for sentence in broken:
         say(f"BROKEN: {sentence}")
-    return _rows(watch.samples, first, loaded, states, tasks, killed, len(broken))
+    return _rows(watch.samples, states, tasks, killed, len(broken))
 
 
 def say(text: str) -> None:
@@ -71,21 +70,20 @@ def _tasks(site: LoadSite) -> int:
 
 def _rows(
     samples: list[Sample],
-    first: Sample,
-    loaded: Sample,
     states: Counter[str],
     tasks: int,
     killed: Counter[str],
     broken: int,
 ) -> list[dict[str, Any]]:
-    seconds = loaded.at - first.at
-    cpu_s = {name: samples[-1].cpu_s.get(name, 0.0) - began for name, began in first.cpu_s.items()}
+    first, last = samples[0], samples[-1]
+    loaded = next(sample for sample in samples if sample.ended == last.ended)
+    cpu_s = {name: last.cpu_s.get(name, 0.0) - began for name, began in first.cpu_s.items()}
     by_component = ", ".join(f"{name} {seconds / loaded.ended:.2f}" for name, seconds in cpu_s.items() if loaded.ended)
     middle = [sample for sample in samples if 0.2 * loaded.ended <= sample.ended <= 0.8 * loaded.ended]
     rate = (middle[-1].ended - middle[0].ended) / (middle[-1].at - middle[0].at) if len(middle) > 1 else 0.0
     rows = [
         _row("restores that ended", loaded.ended, ", ".join(f"{number} {state}" for state, number in states.items())),
-        _row("seconds from the backfill to the last one's end", round(seconds)),
+        _row("seconds from the backfill to the last one's end", round(loaded.at - first.at)),
         _row("restores a second, in the middle of the load", round(rate, 3)),
         _row("tasks", tasks),
         _row("processor seconds a restore", round(sum(cpu_s.values()) / max(loaded.ended, 1), 2), by_component),
