@@ -63,7 +63,7 @@ def _runs_ended(site: LoadSite) -> bool:
 
 
 def _tasks(site: LoadSite) -> int:
-    """Tries of tasks that Airflow counts."""
+    """That ended well."""
     found = site.airflow.api("GET", "dags/~/dagRuns/~/taskInstances", params={"state": "success", "limit": 1}).json()
     return int(found["total_entries"])
 
@@ -86,11 +86,14 @@ def _rows(
         _row("seconds from the backfill to the last one's end", round(loaded.at - first.at)),
         _row("restores a second, in the middle of the load", round(rate, 3)),
         _row("tasks", tasks),
-        _row("processor seconds a restore", round(sum(cpu_s.values()) / max(loaded.ended, 1), 2), by_component),
-        _row("processor seconds a task", round(sum(cpu_s.values()) / max(tasks, 1), 3)),
         _row("times somebody was not healthy", sum(bool(sample.unhealthy) for sample in samples)),
         _row("promises broken", broken),
     ]
+    if not killed:  # what was killed took its figures with it
+        rows.append(
+            _row("processor seconds a restore", round(sum(cpu_s.values()) / max(last.ended, 1), 2), by_component)
+        )
+        rows.append(_row("processor seconds a task", round(sum(cpu_s.values()) / max(tasks, 1), 3)))
     for name in first.memory:
         told = [sample.memory.get(name, 0.0) for sample in samples]
         note = f"after a quarter {told[len(told) // 4]:.0f}, at the end {told[-1]:.0f}"
