@@ -147,7 +147,7 @@ class RestoreRequest(BaseModel):
             return cls.model_validate(dict(fields))
         except ValidationError as error:
             wrong = error.errors()
-            fields = {_field(detail): f"{_message(detail)}." for detail in wrong}
+            fields = {_field(detail): f"{_message(detail)[:1].upper()}{_message(detail)[1:]}." for detail in wrong}
             raise BadRequest(" ".join(_sentence(detail) for detail in wrong), fields) from error
 
 

@@ -141,3 +141,19 @@ def test_a_page_stops_looking_and_says_where(search):
     assert SCAN_LIMIT <= page.looked_at < SCAN_LIMIT + 100
     assert page.next is not None
     assert made.page(Wanted(), 20, page.next, keep=nothing).next is None
+
+
+def test_a_page_that_has_no_more_time_shows_what_it_has_and_nothing_is_lost(search):
+    made = search(*(mous(number, delivered_at=(DELIVERED + number * DAY,)) for number in range(1, 180)))
+
+    def few(found):
+        return [each for each in found if int(each.mous_uid.rpartition("X")[2], 16) % 10 == 0]
+
+    seen, place, pages = [], None, 0
+    while pages == 0 or place:
+        page = made.page(Wanted(), 20, place, keep=few, patience_s=0)
+        seen += numbers(page)
+        place, pages = page.next, pages + 1
+        assert page.looked_at <= 50
+    assert seen == list(range(170, 0, -10))
+    assert pages > 3

@@ -1,6 +1,7 @@
 """How long a page takes with a whole observatory's archive, and with a silent one: `./run bench page`.
 
-Each search is measured as its first visitor meets it, with nothing remembered; the worst of several is told.
+Each search is measured as its first visitor meets it, with nothing remembered. Times are those of the clock, which on a
+busy machine are mostly waiting; `cpu_ms` is the most processor time that one of the pages took.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from alma_restore.web.app import create_app
 
 SIZES = (1_000, 100_000)
 REQUESTS = 2_000
-TIMES = 5
+TIMES = 40
 
 SEARCHES = {
     "latest calibrations": "",
@@ -66,14 +67,17 @@ def run(home: Path) -> list[dict[str, Any]]:
 
 
 def _measured(client: TestClient, path: str) -> dict[str, Any]:
-    seconds = []
+    taken, worked = [], []
     for _ in range(TIMES):
-        started = time.perf_counter()
+        started, at_work = time.perf_counter(), time.process_time()
         answer = client.get(path)
-        seconds.append(time.perf_counter() - started)
+        worked.append(time.process_time() - at_work)
+        taken.append(time.perf_counter() - started)
         assert answer.status_code == 200
         assert "archive is slow" not in answer.text
-    return {"best_ms": round(1000 * min(seconds)), "worst_ms": round(1000 * max(seconds))}
+    taken.sort()
+    figures = {"p50": taken[TIMES // 2], "p95": taken[TIMES * 95 // 100], "max": taken[-1], "cpu": max(worked)}
+    return {f"{name}_ms": round(1000 * seconds) for name, seconds in figures.items()}
 
 
 @contextmanager

@@ -243,6 +243,30 @@ def test_it_works_without_a_mouse(restored, logged_in):
     page.wait_for_url("**/mous/requests/*")
 
 
+def test_a_part_of_the_data_is_asked_for_without_a_mouse(logged_in, live):
+    """What is wrong is told beside its field, and what was typed is kept; in a narrow and dark window, too."""
+    before = live.catalogue.find().total
+    page = logged_in(
+        "requester", f"/mous/{Uid(THIRD).sanitised}", color_scheme="dark", viewport={"width": 360, "height": 800}
+    )
+    page.locator("summary", has_text="Only the science targets").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.type("only the science")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Spectral windows")).to_be_focused()
+    page.keyboard.type("all of them")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Not requested.")
+    expect(page.get_by_text("Give numbers of spectral windows")).to_be_visible()
+    expect(page.get_by_label("Spectral windows")).to_have_value("all of them")
+    expect(page.locator("[name=split_intent]")).to_have_value("TARGET")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate(LEAST_CONTRAST) >= 4.5
+    assert live.catalogue.find().total == before
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("light", 360), ("dark", 1440), ("dark", 800)])
 def test_it_fits_narrow_windows_and_can_be_read_in_both_schemes(restored, logged_in, scheme, width):
     page = logged_in("requester", color_scheme=scheme, viewport={"width": width, "height": 800})

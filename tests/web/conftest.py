@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from contextlib import closing, nullcontext
 
@@ -18,7 +19,7 @@ from alma_restore.demo.metadata import write_many
 from alma_restore.restore.house import House
 from alma_restore.rules import eligibility
 from alma_restore.settings import DeliverySettings, Settings
-from alma_restore.web import access, airflow_runs
+from alma_restore.web import access, airflow_runs, searching
 from alma_restore.web import house as houses
 from alma_restore.web.answers import Answers
 from alma_restore.web.app import create_app
@@ -47,6 +48,12 @@ def house(tmp_path, metadata_file, empty_catalogue):
     metadata = Metadata(lambda: closing(embedded.connect(metadata_file)))
     archive = Archive(metadata, ngas=None, exporter=None, asdm_folder=tmp_path / "asdm")
     return House(settings, Catalogue(settings.catalogue), archive, send_mail=print, open_sftp=nullcontext)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """However busy the machine, a page shows all that it can."""
+    monkeypatch.setattr(searching, "PATIENCE_S", math.inf)
 
 
 @pytest.fixture

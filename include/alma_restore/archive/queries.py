@@ -113,7 +113,7 @@ def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def text(value: Any) -> str:
     """A text column without padding; NULL, which is Oracle's '', gives ''. A LOB is read."""
-    if hasattr(value, "read"):
+    if not isinstance(value, str) and hasattr(value, "read"):
         value = value.read()
     return "" if value is None else str(value).strip()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from alma_restore.uid import Uid
 SCAN_LIMIT = 500
 """MOUSs looked at for one page; where few of them fit, the page tells how far it came."""
 
-_FILTERED_AT_ONCE = 100
+_FILTERED_AT_ONCE = 50
 """MOUSs looked at in one go where a filter leaves some out."""
 
 _FIRST_DAY = datetime(2000, 1, 1, tzinfo=timezone.utc)
@@ -102,13 +104,22 @@ class Search:
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
 
-    def page(self, wanted: Wanted, size: int, after: Place | None = None, keep: Filter | None = None) -> FoundPage:
+    def page(
+        self,
+        wanted: Wanted,
+        size: int,
+        after: Place | None = None,
+        keep: Filter | None = None,
+        patience_s: float = math.inf,
+    ) -> FoundPage:
         """The MOUSs that fit: by name where a name is wanted, else the latest delivery first.
 
         Args:
             after: `next` of the page before.
             keep: leaves out of some MOUSs what is not wanted for other reasons.
+            patience_s: when to stop looking for more; the page then holds what was found, and the next one goes on.
         """
+        started = time.monotonic()
         if wanted.uid or _as_uid(wanted.sched_block):
             found = [each for each in self.named(self._mous_uids(wanted)) if wanted.fits(each)]
             return FoundPage(tuple(keep(found) if keep else found), None, len(found))
@@ -121,7 +132,7 @@ class Search:
                 kept += _kept(queries, wanted, places, keep)
                 if len(kept) > size:
                     return FoundPage(tuple(found for _, found in kept[:size]), kept[size - 1][0], looked_at)
-                if looked_at >= SCAN_LIMIT:
+                if looked_at >= SCAN_LIMIT or time.monotonic() - started > patience_s:
                     return FoundPage(tuple(found for _, found in kept), last, looked_at)
         return FoundPage(tuple(found for _, found in kept), None, looked_at)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request
@@ -218,6 +220,12 @@ def _delivered(house: House, record: RequestRecord) -> dict[str, Any]:
         folder = downloads.delivered_folder(delivery, house.settings)
     except Refused as refusal:
         return {**told, "not_downloadable": refusal.sentence}
-    items = downloads.items(folder)
+    items = _items(folder, delivery.sha256 if delivery else "")
     has_report = any(item.name == REPORT for item in items)
     return {**told, "items": items, "downloadable": True, "has_report": has_report, "not_downloadable": ""}
+
+
+@lru_cache(maxsize=200)
+def _items(folder: Path, sha256: str) -> list[downloads.Item]:
+    """What lies in a delivery, which does not change while its checksums do not: a large one takes long to look at."""
+    return downloads.items(folder)

@@ -20,6 +20,9 @@ from alma_restore.web.mous import Mous, told
 
 PAGE_SIZE = 25
 
+PATIENCE_S = 0.1
+"""When a page shows what was found so far, instead of looking on for rare things."""
+
 FIELDS = ("uid", "project", "source", "sched_block", "since", "until", "state")
 
 STATES: Mapping[str, str] = {
@@ -131,7 +134,7 @@ async def named(house: House, answers: Answers, uids: tuple[Uid, ...]) -> tuple[
 
 
 def _searched(house: House, asked: Asked, place: Place | None) -> Results:
-    page = Search(house.archive.metadata).page(asked.wanted, PAGE_SIZE, place, _FILTERS.get(asked.state))
+    page = Search(house.archive.metadata).page(asked.wanted, PAGE_SIZE, place, _FILTERS.get(asked.state), PATIENCE_S)
     after = f"{page.next.mous_uid.sanitised} {page.next.key}" if page.next else ""
     return Results(told(house, page.found), after, page.looked_at)
 
