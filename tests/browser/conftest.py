@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
-from live_airflow import live_airflow
+from live_airflow import ARGUMENTS, CHROMIUM, live_airflow
 from playwright.sync_api import expect, sync_playwright
-
-CHROMIUM = os.environ.get("ALMA_RESTORE_CHROMIUM", "/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 @pytest.fixture(scope="session")

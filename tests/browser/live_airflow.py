@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,18 @@ from alma_restore.demo.environment import DemoPlace, DemoPorts
 from alma_restore.demo.mail_catcher import MailCatcher
 from alma_restore.demo.ngas_server import NgasServer
 from alma_restore.demo.small_airflow import SmallAirflow, free_port
+
+CHROMIUM = os.environ.get("ALMA_RESTORE_CHROMIUM", "/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+"""How Chromium runs inside a container, asking nobody but our Airflow."""
 
 USERS = {"admin": "ADMIN", "requester": "USER", "viewer": "VIEWER"}
 

@@ -226,6 +226,6 @@ def _delivered(house: House, record: RequestRecord) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=200)
-def _items(folder: Path, sha256: str) -> list[downloads.Item]:
+def _items(folder: Path, _sha256: str) -> list[downloads.Item]:
     """What lies in a delivery, which does not change while its checksums do not: a large one takes long to look at."""
     return downloads.items(folder)
