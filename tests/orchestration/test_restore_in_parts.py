@@ -24,7 +24,7 @@ from alma_restore.workspace import Workspace
 
 MOUS = DEMO_MOUSS[0]
 EBS = tuple(eb.uid for eb in MOUS.ebs if eb.qa0 == "Pass")
-FIRST, SECOND, THIRD = EBS
+_, SECOND, THIRD = EBS
 TOY_CASA = """\
 [[installation]]
 name = "toy"
@@ -96,41 +96,45 @@ def test_one_slurm_job_for_each_execution_block_restores_the_same_data(
 @pytest.fixture
 def failed(
     toy_casa: Callable[[str], None], restore: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Any]:
-    """A request whose first execution block has failed while CASA was at work on the others.
+) -> Iterator[tuple[Any, Uid]]:
+    """A request of which one execution block has failed while CASA was at work on the others, and which one.
 
-    `dag.test()` runs mapped tasks one after another; here the first one starts what the others would have.
+    `dag.test()` runs mapped tasks one after another, in any order; here the first one starts what the others would
+    have, and fails.
     """
     from alma_restore.orchestration.open_house import open_house
 
-    toy_casa(f'case "$0" in */{FIRST.sanitised}/*) [ -e {tmp_path}/mended ] || exit 3;; esac; sleep 600')
+    fails, mended = tmp_path / "fails", tmp_path / "mended"
+    toy_casa(f'[ -e {mended} ] || case "$0" in */$(cat {fails})/*) exit 3;; esac; sleep 600')
     start = calibrating.start_casa
 
     def start_all(house: House, request_id: str, uid: Uid) -> Any:
+        fails.write_text(uid.sanitised)
         return [start(house, request_id, each) for each in EBS][EBS.index(uid)]
 
     with monkeypatch.context() as patched:
         patched.setattr(calibrating, "start_casa", start_all)
         request = restore()
-    (tmp_path / "mended").touch()
-    yield request
+    mended.touch()
+    yield request, Uid(fails.read_text())
     calibrating.cancel_casa(open_house(), request.id)
 
 
-def test_the_first_failure_stops_all_runs_and_a_killed_task_stops_its_own(failed: Any) -> None:
+def test_the_first_failure_stops_all_runs_and_a_killed_task_stops_its_own(failed: tuple[Any, Uid]) -> None:
     from alma_restore.orchestration.open_house import open_house
     from alma_restore.orchestration.operators import RunCasaOperator
 
-    assert failed.state == "failed"
-    assert failed.reason == f"{FIRST}: CASA ended with exit code 3 and gives no reason."
+    request, eb_uid = failed
+    assert request.state == "failed"
+    assert request.reason == f"{eb_uid}: CASA ended with exit code 3 and gives no reason."
     house = open_house()
-    parts = [house.workspace(failed.id).part(uid) for uid in EBS]
+    parts = [house.workspace(request.id).part(uid) for uid in EBS]
     assert [phase(part) for part in parts] == ["ended"] * 3
 
     for uid in EBS:
-        calibrating.start_casa(house, failed.id, uid)
+        calibrating.start_casa(house, request.id, uid)
     assert "ended" not in [phase(part) for part in parts]
-    RunCasaOperator(task_id="run_casa", request={"request_id": failed.id}, restores=str(SECOND)).on_kill()
+    RunCasaOperator(task_id="run_casa", request={"request_id": request.id}, restores=str(SECOND)).on_kill()
     assert [phase(part) == "ended" for part in parts] == [False, True, False]
-    calibrating.cancel_casa(house, failed.id)
+    calibrating.cancel_casa(house, request.id)
     assert [phase(part) for part in parts] == ["ended"] * 3
