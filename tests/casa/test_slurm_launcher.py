@@ -71,6 +71,7 @@ def start_again(slurm: SlurmCluster, handle: Handle) -> None:
     """Begin a requeued job at once; Slurm itself waits two minutes, for the first start to be gone."""
     slurm.wait_until(lambda: state_of(slurm, handle) == "PENDING")
     slurm.wait_until(lambda: not processes(handle.folder) and not processes(f"slurmstepd: [{handle.job_id}.batch]"))
+    time.sleep(2)  # the node takes a start of the same second for the one that it has just ended, and refuses it
     slurm.say("scontrol", "update", f"JobId={handle.job_id}", "StartTime=now")
 
 

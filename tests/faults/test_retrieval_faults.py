@@ -19,8 +19,8 @@ from alma_restore.settings import NgasSettings
 
 NAME = "uid___A001_X1_X2.session_1.caltables.tgz"
 SIZES = {"small": 5_000, "large": 6_000_000}
-IMPATIENT = NgasSettings(tries=3, retry_wait_s=0.0, connect_timeout_s=1.0, read_timeout_s=0.25)
-LONGEST_S = 10.0
+IMPATIENT = NgasSettings(tries=3, retry_wait_s=0.0, connect_timeout_s=2.0, read_timeout_s=1.0)
+LONGEST_S = 20.0
 
 MENDED_BY_A_SECOND_TRY = dict.fromkeys(ngas_faults.ALL) | {
     "unknown_file": Inconsistent,

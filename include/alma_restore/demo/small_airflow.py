@@ -185,7 +185,7 @@ class SmallAirflow:
 
     def api(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """Call Airflow's REST API."""
-        return httpx.request(method, f"http://127.0.0.1:{self.port}/api/v2/{path}", timeout=30, **kwargs)
+        return httpx.request(method, f"http://127.0.0.1:{self.port}/api/v2/{path}", timeout=120, **kwargs)
 
     def _log(self, component: str) -> Path:
         return self.home / f"{component.replace(' ', '_')}.log"
