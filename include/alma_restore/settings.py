@@ -103,11 +103,13 @@ class DiskSettings(_Section):
     Attributes:
         factor: disk needed per byte of raw data. Public restore scripts ask 3x to 14x; 7x holds the raw data, the
             MeasurementSet with DATA and CORRECTED_DATA, its flags, and the delivered copy.
+        split_factor: what is added where data are split off: MeasurementSets of one column, worked on and delivered.
         unknown_eb_bytes: planned for an execution block whose size the archive does not tell before the export.
         spare_bytes: never planned for.
     """
 
     factor: float = Field(default=7.0, gt=1)
+    split_factor: float = Field(default=2.0, ge=0)
     unknown_eb_bytes: int = 30 * 1000**3
     spare_bytes: int = 2 * 1024**3
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -202,6 +203,14 @@ def test_too_little_disk_is_told_before_anything_is_fetched(restore, home, monke
     assert (request.state, len(mails)) == ("failed", 1)
     assert "of disk" in request.reason
     assert not list((home / "spool").glob("*/rawdata/*"))
+
+    split, _ = restore(mous_uid=ONE_EB, split={"intent": "TARGET"})
+    assert bytes_needed(split) / bytes_needed(request) == pytest.approx(9 / 7, abs=0.1)
+
+
+def bytes_needed(request):
+    number, unit = re.search(r"needs ([0-9.]+) (\w+) of disk", request.reason).groups()
+    return float(number) * {"kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
 
 
 def test_a_disk_full_of_promises_pauses_a_restore_until_another_has_ended(restore, home, catalogue, monkeypatch):

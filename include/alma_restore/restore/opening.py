@@ -82,7 +82,7 @@ def prepare(house: House, request_id: str) -> Workspace:
     spool = house.settings.spool_root
     workspace = Workspace(spool / folder_name(calibration.passed[0].uid, record.created_at))
     spool.mkdir(parents=True, exist_ok=True)
-    needed, spare = _bytes_needed(house, calibration), house.settings.disk.spare_bytes
+    needed, spare = _bytes_needed(house, record, calibration), house.settings.disk.spare_bytes
     total = shutil.disk_usage(spool).total
     if needed + spare > total:
         raise Misconfigured(
@@ -112,10 +112,11 @@ def _mous(house: House, request: RestoreRequest) -> Uid:
     return found
 
 
-def _bytes_needed(house: House, calibration: Calibration) -> int:
+def _bytes_needed(house: House, record: RequestRecord, calibration: Calibration) -> int:
     raw = sum(_raw_bytes(house, block) for block in calibration.passed)
     products = sum(file.size_bytes or 0 for file in calibration.files if file.file_class in PRODUCT_CLASSES)
-    return disk.needed(raw, products, house.settings.disk.factor)
+    wanted = house.settings.disk
+    return disk.needed(raw, products, wanted.factor + (wanted.split_factor if record.asked.split else 0))
 
 
 def _raw_bytes(house: House, block: ExecutionBlock) -> int:
