@@ -73,6 +73,11 @@ class Live:
         assert record is not None
         return Workspace(Path(record.workspace))
 
+    def wait_until_watched(self, run_id: str) -> None:
+        """Until the triggerer has begun to look at the job: a trigger that never began cannot say who ended it."""
+        path = f"dags/restore_mous/dagRuns/{run_id}/taskInstances/run_casa/logs/1?map_index=0"
+        self.wait("the trigger", lambda: "Slurm's job" in self.airflow.api("GET", path).text)
+
     def mark_failed(self, run_id: str, task: str) -> None:
         """As a person does on Airflow's pages, for the first of mapped tasks."""
         path = f"dags/restore_mous/dagRuns/{run_id}/taskInstances/{task}/0"
@@ -151,6 +156,7 @@ def test_casa_on_slurm_survives_airflow_and_ends_with_its_task(live: Live, slurm
 
     job = attempts.latest(spools[failed])
     assert job is not None
+    live.wait_until_watched(failed)
     live.mark_failed(failed, "run_casa")
     live.wait("its job's end", lambda: job.handle.folder not in slurm.say("squeue", "--noheader", "--format=%Z"))
     record = live.end(failed)
