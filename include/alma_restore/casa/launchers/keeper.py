@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import signal
 import sys
 import time
@@ -64,7 +65,7 @@ def keep(folder: Path, niceness: str, memory_bytes: int, command: Sequence[str])
                 folder / "stopped", f"it used {taken / 1e9:.2f} GB of memory, its limit is {memory_bytes / 1e9:.2f} GB"
             )
             break
-    if peak:
+    if peak := max(peak, _largest_bytes()):
         with suppress(OSError):  # a full disk, or a folder that has gone; neither may cost the exit code
             _write(folder / "peak_memory_bytes", str(peak))
     if _is_cancelled(folder):
@@ -139,6 +140,11 @@ def _memory_bytes(folder: str) -> int:
             used = process.memory_info()
             taken += used.rss - used.shared
     return taken
+
+
+def _largest_bytes() -> int:
+    """What the largest of the ended processes took: a short job may not have been looked at before its end."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 
 def _members(folder: str, but: int) -> list[psutil.Process]:
