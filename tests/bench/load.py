@@ -79,6 +79,7 @@ def _rows(
     loaded = next(sample for sample in samples if sample.ended == last.ended)
     cpu_s = {name: last.cpu_s.get(name, 0.0) - began for name, began in first.cpu_s.items()}
     by_component = ", ".join(f"{name} {seconds / loaded.ended:.2f}" for name, seconds in cpu_s.items() if loaded.ended)
+    whole = cpu_s.pop("machine")
     middle = [sample for sample in samples if 0.2 * loaded.ended <= sample.ended <= 0.8 * loaded.ended]
     rate = (middle[-1].ended - middle[0].ended) / (middle[-1].at - middle[0].at) if len(middle) > 1 else 0.0
     rows = [
@@ -93,6 +94,7 @@ def _rows(
         rows.append(
             _row("processor seconds a restore", round(sum(cpu_s.values()) / max(last.ended, 1), 2), by_component)
         )
+        rows.append(_row("processor seconds of the whole machine a restore", round(whole / max(last.ended, 1), 2)))
         rows.append(_row("processor seconds a task", round(sum(cpu_s.values()) / max(tasks, 1), 3)))
     for name in first.memory:
         told = [sample.memory.get(name, 0.0) for sample in samples]

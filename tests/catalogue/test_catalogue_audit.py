@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from alma_restore.catalogue.audit import Replay
 from alma_restore.catalogue.records import RequestRecord
@@ -39,6 +39,21 @@ def test_every_way_that_requests_can_go_is_no_contradiction(catalogue: Catalogue
     catalogue.reopen(failed.id)
     catalogue.cancel(failed.id, "Enough.")
     assert catalogue.contradictions() == ()
+
+
+def test_what_goes_on_while_it_looks_is_no_contradiction(catalogue: Catalogue, url: str) -> None:
+    record = opened(catalogue)
+    looks = []
+
+    def move_on(*_: object) -> None:
+        looks.append(record.id)
+        if len(looks) == 1:  # the history has been read, the requests have not
+            Catalogue(url).start_stage(record.id, "fetch_asdm")
+
+    event.listen(catalogue.engine, "after_cursor_execute", move_on)
+    assert catalogue.contradictions() == ()
+    assert len(looks) > 1
+    assert catalogue.get(record.id).state == "running"
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from alma_restore.catalogue import migrate as migration
@@ -18,6 +22,26 @@ from alma_restore.errors import Misconfigured
 def test_the_migrations_make_what_the_code_expects(url):
     with make_engine(url).connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_the_newest_revision_is_the_one_that_is_looked_for():
+    config = Config()
+    config.set_main_option("script_location", str(Path(migration.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_heads() == [migration.HEAD]
+
+
+def test_tables_of_a_newer_version_are_left_alone_and_the_way_back_is_told(url):
+    with make_engine(url).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Misconfigured, match=r"tables of another version than 0003.*9999"):
+        Catalogue.opened(url)
+
+
+def test_a_process_takes_no_connection_from_its_parent(url, side_by_side):
+    catalogue = Catalogue.opened(url)
+    assert catalogue.find().total == 0
+    assert side_by_side(lambda: [catalogue.find().total for _ in range(20)], processes=3) == [[0] * 20] * 3
+    assert catalogue.find().total == 0
 
 
 def test_processes_that_migrate_at_once_all_find_the_tables(empty_url, side_by_side):

@@ -62,7 +62,7 @@ class Audit(Store):
             closing: how long an ended request may hold its disk.
         """
         before = utc_now() - closing
-        with self._read() as session:
+        with self._read_one_moment() as session:
             replay = Replay()
             lines = select(TransitionRow.id, TransitionRow.request_id, TransitionRow.state).order_by(TransitionRow.id)
             for number, request_id, state in session.execute(lines.execution_options(yield_per=1000)).tuples():

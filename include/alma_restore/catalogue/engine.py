@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from alma_restore.errors import NotAvailable
 
 BUSY_TIMEOUT_S = 60
 _WRITES = "alma_restore_writes"
+_KEEPING_CONNECTIONS: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 def utc_now() -> datetime:
@@ -23,14 +26,44 @@ def utc_now() -> datetime:
 
 
 def make_engine(url: str) -> Engine:
-    """An engine that keeps no connections, so that it survives a fork and any number of threads."""
+    """An engine that survives a fork and any number of threads.
+
+    On a server it keeps one connection for the next transaction: a task has a dozen, and a new connection costs
+    PostgreSQL a process. One that went dead meanwhile is replaced.
+    """
     parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, poolclass=NullPool)
-    engine = create_engine(parsed, poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT_S})
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT_S})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    # Each process would ask the server anew for the number of a type that we do not use (hstore).
+    engine = create_engine(parsed, pool_size=1, max_overflow=-1, pool_pre_ping=True, use_native_hstore=False)
+    _KEEPING_CONNECTIONS.add(engine)
     return engine
+
+
+def _forget_connections() -> None:
+    """Two processes must not talk over one connection: those of the parent stay its own."""
+    for engine in _KEEPING_CONNECTIONS:
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forget_connections)
+
+
+def reading(engine: Engine) -> Engine:
+    """The same engine for transactions that only read.
+
+    PostgreSQL shows each statement what is committed by then, inside a transaction or not: without one, two of three
+    round trips are saved. SQLite's transaction is one look at everything, and costs nothing.
+    """
+    return engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def looking_once(engine: Engine) -> Engine:
+    """The same engine for transactions whose statements all see the same moment."""
+    return engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level="REPEATABLE READ")
 
 
 def writing(engine: Engine) -> Engine:
@@ -59,12 +92,19 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.engine = make_engine(url)
-        self._readers = sessionmaker(self.engine)
+        self._readers = sessionmaker(reading(self.engine))
+        self._onlookers = sessionmaker(looking_once(self.engine))
         self._writers = sessionmaker(writing(self.engine))
 
     @contextmanager
     def _read(self) -> Iterator[Session]:
         with self._telling(), self._readers.begin() as session:
+            yield session
+
+    @contextmanager
+    def _read_one_moment(self) -> Iterator[Session]:
+        """For statements that are held against each other while others write."""
+        with self._telling(), self._onlookers.begin() as session:
             yield session
 
     @contextmanager

@@ -10,46 +10,65 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, func, select
-from sqlalchemy.exc import OperationalError
+from alembic.util import CommandError
+from sqlalchemy import Engine, column, func, select, table
+from sqlalchemy.exc import DBAPIError, OperationalError
 
-from alma_restore.catalogue.engine import advisory_key, make_engine, writing
+from alma_restore.catalogue.engine import advisory_key, make_engine, reading, writing
 from alma_restore.errors import Misconfigured
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+HEAD = "0003"
+"""The newest of migrations/versions; told here so that a task need not read them all to know it."""
+
+
 def migrate(url: str) -> None:
+    """Create or upgrade the tables of the database at this URL, as `bring_up_to_date` does."""
+    bring_up_to_date(make_engine(url))
+
+
+def bring_up_to_date(engine: Engine) -> None:
     """Create or upgrade the tables; a database that is current is only looked at.
 
     Any number of processes may call it at once: one works, the others wait for it.
 
     Raises:
-        Misconfigured: the database cannot be opened.
+        Misconfigured: the database cannot be opened, or a newer version of this package has upgraded it.
     """
-    engine = make_engine(url)
+    if _revision(engine) == HEAD:
+        return
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    where = engine.url.render_as_string(hide_password=True)
     try:
         with _alone(engine), writing(engine).begin() as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(select(func.pg_advisory_xact_lock(advisory_key("migrate"))))
-            if not _is_current(connection, config):
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except CommandError as error:
+        raise Misconfigured(
+            f"The catalogue's database {where} has tables of another version than {HEAD}: {error}.",
+            remedy="Run the version of this package that made them, or restore the backup from before the upgrade.",
+        ) from error
     except (OperationalError, sqlite3.Error, OSError) as error:
-        where = engine.url.render_as_string(hide_password=True)
         raise Misconfigured(
             f"The catalogue's database {where} cannot be opened: {getattr(error, 'orig', error)}.",
             remedy="Mend ALMA_RESTORE_CATALOGUE_URL, or start the database.",
         ) from error
 
 
-def _is_current(connection: Connection, config: Config) -> bool:
-    heads = ScriptDirectory.from_config(config).get_heads()
-    return set(MigrationContext.configure(connection).get_current_heads()) == set(heads)
+def _revision(engine: Engine) -> str:
+    """The revision of the tables; empty: they are not there, or cannot be looked at, and the upgrade will say why."""
+    if engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).exists():
+        return ""
+    try:
+        with reading(engine).connect() as connection:
+            return str(connection.scalar(select(column("version_num")).select_from(table("alembic_version"))))
+    except DBAPIError:
+        return ""
 
 
 @contextmanager

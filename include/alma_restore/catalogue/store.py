@@ -8,7 +8,7 @@ from alma_restore.catalogue.changes import Changes
 from alma_restore.catalogue.deliveries import Deliveries
 from alma_restore.catalogue.figures import FiguresStore
 from alma_restore.catalogue.followers import Followers
-from alma_restore.catalogue.migrate import migrate
+from alma_restore.catalogue.migrate import bring_up_to_date
 from alma_restore.catalogue.requests import Requests
 from alma_restore.catalogue.reservations import Reservations
 
@@ -19,7 +19,7 @@ class Catalogue(Audit, Calibrations, Changes, Deliveries, FiguresStore, Follower
     All methods raise `NotAvailable` when the database does not answer.
 
     Args:
-        url: SQLAlchemy URL of a database that `migrate` has seen.
+        url: SQLAlchemy URL of a database that `opened` has seen.
     """
 
     @classmethod
@@ -29,5 +29,6 @@ class Catalogue(Audit, Calibrations, Changes, Deliveries, FiguresStore, Follower
         Raises:
             Misconfigured: the database cannot be opened.
         """
-        migrate(url)
-        return cls(url)
+        catalogue = cls(url)
+        bring_up_to_date(catalogue.engine)
+        return catalogue

@@ -24,7 +24,8 @@ class Sample:
     Attributes:
         at: seconds since the beginning.
         memory: MiB of each component's own process (`scheduler`, ...) and of all of Airflow (`all`).
-        cpu_s: processor time of each component so far; the scheduler's is with that of all tasks.
+        cpu_s: processor time so far, of each component itself, of what the scheduler starts (`tasks`), and of
+            everything on this machine (`machine`): with the database, the archive's servers and this bench.
         unhealthy: what does not say that it is healthy.
     """
 
@@ -54,7 +55,7 @@ class Watch:
             opened=self.site.catalogue.find(limit=1).total,
             ended=self.site.catalogue.find(states=ENDS, limit=1).total,
             memory={name: _memory(family[:1]) for name, family in families.items()} | {"all": _memory(everybody)},
-            cpu_s={name: sum(map(_cpu_s, family)) for name, family in families.items()},
+            cpu_s=_processor_time(families),
             unhealthy=tuple(name for name, word in health.items() if word != "healthy") if health else ("api-server",),
         )
         self.samples.append(sample)
@@ -108,9 +109,18 @@ def _memory(processes: list[psutil.Process]) -> float:
     return total
 
 
-def _cpu_s(process: psutil.Process) -> float:
-    """With that of the children it has waited for."""
+def _processor_time(families: dict[str, list[psutil.Process]]) -> dict[str, float]:
+    spent = {name: sum(map(_cpu_s, family)) for name, family in families.items()}
+    scheduler = families.get("scheduler", [])[:1]
+    alone = sum(_cpu_s(process, children=False) for process in scheduler)
+    tasks = {"scheduler": alone, "tasks": spent["scheduler"] - alone} if scheduler else {}
+    whole = psutil.cpu_times()
+    return spent | tasks | {"machine": whole.user + whole.nice + whole.system + whole.irq + whole.softirq}
+
+
+def _cpu_s(process: psutil.Process, *, children: bool = True) -> float:
+    """With that of the children it has waited for, or without."""
     try:
-        return float(sum(process.cpu_times()[:4]))
+        return float(sum(process.cpu_times()[: 4 if children else 2]))
     except psutil.NoSuchProcess:
         return 0.0
