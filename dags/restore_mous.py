@@ -9,8 +9,9 @@ data, or the nearest newer one), `email` (who is told how it ended), `destinatio
 
 **When it fails.** The reason is one sentence: at the end of the failed task's log, in the mail, and in the catalogue.
 *open_request*: refused; nothing is broken. The reason says why this MOUS cannot be restored or what is wrong with the
-request. *fetch_asdm*, *fetch_products*: the exporter or NGAS; the log names the file. *stage*, *write_ppr*: the
-archive's records contradict each other. *run_casa*: the log shows the end of CASA's; clear the task to run it again.
+request. While it waits for a retry, the disk is full or the archive's database does not answer. *fetch_asdm*,
+*fetch_products*: the exporter or NGAS; the log names the file. *write_ppr*: a product is damaged, or the archive's
+records contradict each other. *run_casa*: the log shows the end of CASA's; clear the task to run it again.
 A running CASA is found again, not started twice. With `casa.jobs = "eb"` there is one for each execution block, and the
 first that fails stops the others. *verify*: CASA ended, and the result is not good: look at restore.json in the
 workspace. *deliver*: the destination; clear the task when it is mended.
@@ -28,19 +29,17 @@ from alma_restore.orchestration.params import RESTORE_PARAMS
 
 @dag(schedule=None, params=RESTORE_PARAMS, max_active_runs=tasks.MAX_RUNS, tags=["restore"], doc_md=__doc__)
 def restore_mous() -> None:
-    request = tasks.open_request()
-    eb_uids = tasks.prepare_workspace(request)
-    raw = tasks.fetch_asdm.partial(request=request).expand(eb_uid=eb_uids)
-    products = tasks.fetch_products(request)
-    staged = tasks.stage_products(request)
-    ppr = tasks.write_ppr(request)
-    calibrated = tasks.run_casa(request, ppr)
-    verified = tasks.verify(request)
-    delivered = tasks.deliver(request)
+    eb_uids = tasks.open_request()
+    raw = tasks.fetch_asdm.expand(eb_uid=eb_uids)
+    products = tasks.fetch_products()
+    ppr = tasks.write_ppr()
+    calibrated = tasks.run_casa(ppr)
+    verified = tasks.verify()
+    delivered = tasks.deliver()
     closed = tasks.close_request().as_teardown()
 
     eb_uids >> products
-    [raw, products] >> staged >> ppr >> calibrated >> verified >> delivered >> closed
+    [raw, products] >> ppr >> calibrated >> verified >> delivered >> closed
 
 
 restore_mous()

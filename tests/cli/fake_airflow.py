@@ -14,10 +14,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 UID = re.compile(r"^\s*(uid(://|___)A[0-9A-Fa-f]{3}[/_]X[0-9A-Fa-f]+[/_]X[0-9A-Fa-f]+)?\s*$")
 TASKS = (
     "open_request",
-    "prepare_workspace",
     "fetch_asdm",
     "fetch_products",
-    "stage_products",
     "write_ppr",
     "run_casa",
     "verify",
@@ -33,7 +31,7 @@ class FakeAirflow:
         password: of the user `ada`; empty: no log-in is asked for (simple_auth_manager_all_admins).
         valid: the tokens that count now.
         runs: by run id, as the API shows them, newest last.
-        tasks: states of task instances by run id; xcoms: what tasks returned, by run and task id.
+        tasks: states of task instances by run id; xcoms: what tasks told, by run id, task id and key.
         busy: so many times SQLite is locked when a backfill is to be made; down: every answer is 503.
         calls: what was called.
     """
@@ -47,7 +45,7 @@ class FakeAirflow:
         self.import_errors: list[dict[str, Any]] = []
         self.runs: dict[str, dict[str, Any]] = {}
         self.tasks: dict[str, dict[tuple[str, int], str | None]] = {}
-        self.xcoms: dict[tuple[str, str], Any] = {}
+        self.xcoms: dict[tuple[str, str, str], Any] = {}
         self.backfills: list[dict[str, Any]] = []
         self.busy = 0
         self.down = False
@@ -144,18 +142,16 @@ class FakeAirflow:
         first, size = int(query["offset"][0]), min(100, int(query["limit"][0]))
         return 200, {"task_instances": every[first : first + size], "total_entries": len(every)}
 
-    def xcom(self, run_id: str, task_id: str, **_: Any) -> tuple[int, Any]:
-        if (run_id, task_id) not in self.xcoms:
-            return 404, {"detail": "XCom entry with key: `return_value` not found"}
-        return 200, {"key": "return_value", "task_id": task_id, "value": self.xcoms[run_id, task_id]}
+    def xcom(self, run_id: str, task_id: str, key: str, **_: Any) -> tuple[int, Any]:
+        if (run_id, task_id, key) not in self.xcoms:
+            return 404, {"detail": f"XCom entry with key: `{key}` not found"}
+        return 200, {"key": key, "task_id": task_id, "value": self.xcoms[run_id, task_id, key]}
 
     def clear(self, *, body: Any, **_: Any) -> tuple[int, Any]:
         run_id = body["dag_run_id"]
         assert (body["dry_run"], body["include_downstream"]) == (False, True)
         marked = [tuple(mark) if isinstance(mark, list) else (mark, -1) for mark in body["task_ids"]]
-        behind = min(
-            TASKS.index("stage_products") if task.startswith("fetch") else TASKS.index(task) for task, _ in marked
-        )
+        behind = min(TASKS.index("write_ppr") if task.startswith("fetch") else TASKS.index(task) for task, _ in marked)
         for task, index in self.tasks[run_id]:
             if (task, index) in marked or TASKS.index(task) >= behind:
                 self.tasks[run_id][task, index] = None
@@ -182,7 +178,7 @@ ROUTES = (
     ("GET", _RUN, FakeAirflow.run),
     ("PATCH", _RUN, FakeAirflow.patch_run),
     ("GET", f"{_RUN}/taskInstances", FakeAirflow.instances),
-    ("GET", f"{_RUN}/taskInstances/([^/]+)/xcomEntries/return_value", FakeAirflow.xcom),
+    ("GET", f"{_RUN}/taskInstances/([^/]+)/xcomEntries/([^/]+)", FakeAirflow.xcom),
     ("POST", r"/api/v2/dags/restore_mous/clearTaskInstances", FakeAirflow.clear),
     ("POST", r"/api/v2/backfills", FakeAirflow.backfill),
 )

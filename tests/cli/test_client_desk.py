@@ -92,12 +92,14 @@ def test_the_catalogue_tells_stage_reason_and_what_was_delivered(desk, catalogue
 
 def test_airflow_tells_where_the_catalogue_is_out_of_reach(airflow, remote_desk, asked):
     remote_desk.request(asked)
-    airflow.run_goes(RUN, "running", open_request="success", prepare_workspace="success", fetch_asdm="running")
-    airflow.xcoms[RUN, "open_request"] = {"request_id": "abcdef01-2345-4678-9abc-def012345678", "mous_uid": MOUS}
-    airflow.xcoms[RUN, "prepare_workspace"] = "/spool/uid___A002_Xd248b5_Xa7a"
+    airflow.run_goes(RUN, "running", open_request="success", fetch_products="success", fetch_asdm="running")
+    airflow.xcoms[RUN, "open_request", "opened"] = {
+        "request_id": "abcdef01-2345-4678-9abc-def012345678",
+        "workspace": "/spool/uid___A002_Xd248b5_Xa7a",
+    }
     for which in (RUN, "key", MOUS):
         told = remote_desk.status(which)
-        assert (told.state, told.stage, told.progress, told.told_by) == ("running", "fetch_asdm", 0.2, "airflow")
+        assert (told.state, told.stage, told.progress, told.told_by) == ("running", "fetch_asdm", 0.25, "airflow")
         assert (told.number, told.workspace) == (0xABCDEF0, "/spool/uid___A002_Xd248b5_Xa7a")
         assert (told.email, told.mous_uid) == ("ada@example.org", MOUS)
 
@@ -159,17 +161,17 @@ def test_a_retry_runs_what_was_not_done_and_what_follows(airflow, desk, catalogu
     with pytest.raises(Refused, match="has not ended"):
         desk.retry("key")
     catalogue.fail(opened.id, NotAvailable("NGAS is away."), "fetch_asdm")
-    airflow.run_goes(RUN, "failed", open_request="success", prepare_workspace="success", fetch_products="success")
+    airflow.run_goes(RUN, "failed", open_request="success", fetch_products="success")
     airflow.tasks[RUN] |= {("fetch_asdm", 0): "success", ("fetch_asdm", 1): "failed", ("close_request", -1): "success"}
     del airflow.tasks[RUN]["fetch_asdm", -1]
     assert desk.retry("key").state == "accepted"
     done = [marker for marker, state in airflow.tasks[RUN].items() if state == "success"]
-    assert done == [("open_request", -1), ("prepare_workspace", -1), ("fetch_products", -1), ("fetch_asdm", 0)]
+    assert done == [("open_request", -1), ("fetch_products", -1), ("fetch_asdm", 0)]
 
 
 @pytest.mark.parametrize("end", ["cancelled", "from start"])
 def test_a_cancelled_restore_and_one_from_its_start_do_everything_anew(airflow, desk, catalogue, opened, end):
-    airflow.run_goes(RUN, "failed", **dict.fromkeys(("open_request", "prepare_workspace"), "success"))
+    airflow.run_goes(RUN, "failed", open_request="success")
     if end == "cancelled":
         catalogue.cancel(opened.id)
     else:

@@ -75,7 +75,7 @@ def test_an_airflow_that_does_not_answer_is_not_available(airflow, rest):
 def test_the_task_instances_of_a_run_are_read_to_the_last_page(airflow, rest):
     rest.trigger("restore__1", CONF)
     airflow.tasks["restore__1"] |= {("fetch_asdm", index): "success" for index in range(240)}
-    assert len(rest.task_instances("restore__1")) == 250
+    assert len(rest.task_instances("restore__1")) == 248
 
 
 def test_the_health_is_that_of_the_body(airflow, rest):

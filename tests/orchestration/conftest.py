@@ -93,7 +93,7 @@ def catalogue(home: Path) -> Catalogue:
 
 @pytest.fixture
 def dag_of(airflow_database: None) -> Callable[[str], Any]:
-    """A DAG of the repository by its id, its retries made quick."""
+    """A DAG of the repository by its id, its retries made quick and few."""
     from datetime import timedelta
 
     from airflow.dag_processing.dagbag import DagBag
@@ -103,7 +103,7 @@ def dag_of(airflow_database: None) -> Callable[[str], Any]:
             dag_id
         ]
         for task in dag.tasks:
-            task.retry_delay = timedelta(seconds=0)
+            task.retry_delay, task.retries = timedelta(seconds=0), min(task.retries, 3)
         return dag
 
     return load

@@ -9,8 +9,8 @@ import pytest
 DAGS = Path(__file__).parents[2] / "dags"
 TAGS = {"restore", "detection", "housekeeping"}
 STORY = [
-    *("open_request", "prepare_workspace", "fetch_asdm", "fetch_products", "stage_products"),
-    *("write_ppr", "run_casa", "verify", "deliver", "close_request"),
+    *("open_request", "fetch_asdm", "fetch_products", "write_ppr"),
+    *("run_casa", "verify", "deliver", "close_request"),
 ]
 
 

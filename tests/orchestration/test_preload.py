@@ -23,7 +23,7 @@ runpy.run_path(sys.argv[-1])
 import alma_restore.restore.calibrating, alma_restore.restore.closing
 from alma_restore.catalogue.store import Catalogue
 Catalogue.opened("sqlite:///" + sys.argv[-2]).find(limit=1)
-print(len({name.partition(".")[0] for name in set(sys.modules) - before}))
+print(*sorted(set(sys.modules) - before))
 """
 
 
@@ -34,10 +34,18 @@ def test_airflow_is_told_to_preload() -> None:
 
 @pytest.mark.parametrize(("command", "preloads"), [("scheduler", True), ("api-server", False)])
 def test_a_task_imports_next_to_nothing_where_tasks_are_forked(command: str, preloads: bool, tmp_path: Path) -> None:
+    """Only the module that reads the settings as it is imported."""
     environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "ALMA_RESTORE_HOME": str(tmp_path)}
     arguments = [command, str(tmp_path / "catalogue.db"), str(DAGS / "restore_mous.py")]
     told = subprocess.run(
         [sys.executable, "-c", TELL, *arguments], env=environment, capture_output=True, text=True, check=True
     )
-    new_packages = int(told.stdout.split()[-1])
-    assert (new_packages <= 3) == preloads, told.stdout
+    imported = told.stdout.splitlines()[-1].split()
+    assert (imported == ["alma_restore.orchestration.restore_tasks"]) == preloads, imported
+
+
+def test_a_scheduler_starts_with_settings_that_cannot_be_used(tmp_path: Path) -> None:
+    """Each task says what is wrong with them."""
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "ALMA_RESTORE_RESTORES_AT_ONCE": "many"}
+    program = "import airflow.settings; airflow.settings.initialize()"
+    subprocess.run([sys.executable, "-c", program, "scheduler"], env=environment, check=True)

@@ -134,7 +134,9 @@ def test_the_first_failure_stops_all_runs_and_a_killed_task_stops_its_own(failed
     for uid in EBS:
         calibrating.start_casa(house, request.id, uid)
     assert "ended" not in [phase(part) for part in parts]
-    RunCasaOperator(task_id="run_casa", request={"request_id": request.id}, restores=str(SECOND)).on_kill()
+    killed = RunCasaOperator(task_id="run_casa", restores=str(SECOND))
+    killed.request_id = request.id
+    killed.on_kill()
     assert [phase(part) == "ended" for part in parts] == [False, True, False]
     calibrating.cancel_casa(house, request.id)
     assert [phase(part) for part in parts] == ["ended"] * 3

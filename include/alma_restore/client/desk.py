@@ -268,12 +268,12 @@ class Desk:
 
     def _status_of_run(self, run: dict[str, Any]) -> RestoreStatus:
         run_id = run["dag_run_id"]
-        opened = self.airflow.xcom(run_id, _FIRST_TASK) or {}
+        opened = self.airflow.xcom(run_id, _FIRST_TASK, "opened") or {}
         return from_run(
             run,
             self.airflow.task_instances(run_id),
             request_id=str(opened.get("request_id", "")),
-            workspace=str(self.airflow.xcom(run_id, "prepare_workspace") or ""),
+            workspace=str(opened.get("workspace", "")),
             delivered_to=str(self.airflow.xcom(run_id, "deliver") or ""),
         )
 

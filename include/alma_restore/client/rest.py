@@ -91,9 +91,9 @@ class AirflowRest:
             if not page["task_instances"] or len(found) >= page["total_entries"]:
                 return found
 
-    def xcom(self, run_id: str, task_id: str) -> Any:
-        """What a task returned; None until it has returned anything."""
-        answer = self._found(f"{_run_path(run_id)}/taskInstances/{task_id}/xcomEntries/return_value")
+    def xcom(self, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        """What a task returned, or told under another key; None until it has."""
+        answer = self._found(f"{_run_path(run_id)}/taskInstances/{task_id}/xcomEntries/{key}")
         return answer["value"] if answer else None
 
     def note(self, run_id: str, note: str) -> bool:

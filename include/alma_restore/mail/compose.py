@@ -132,6 +132,13 @@ def _subject_uid(request: RequestRecord) -> str:
     return request.mous_uid or request.eb_uid or request.id[:8]
 
 
+def read_templates() -> None:
+    """Compile every template now, so that processes forked from this one need not."""
+    for environment in (_environment("text"), _environment("html")):
+        for name in environment.list_templates():
+            environment.get_template(name)
+
+
 @cache
 def _environment(form: Literal["text", "html"]) -> Environment:
     """The templates in one form: each says its words once, `text.jinja` and `html.jinja` say how they look."""

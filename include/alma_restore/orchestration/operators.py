@@ -21,7 +21,7 @@ from alma_restore.uid import Uid
 
 
 class RunCasaOperator(BaseOperator):
-    """Runs CASA on a PPR of one request.
+    """Runs CASA on a PPR of the request that this run carries out.
 
     CASA is a job of its own, outside the task's process; its handle lies in the workspace. A retry after a lost worker
     finds the running job again. Marking the task or the run as failed stops the job with everything it started.
@@ -31,16 +31,18 @@ class RunCasaOperator(BaseOperator):
     The first execution block that fails stops the CASA runs of the others.
 
     Args:
-        request: what `open_request` returned.
         restores: the MOUS, or the execution block, that this CASA run restores: one of what `write_ppr` returned.
+
+    Attributes:
+        request_id: of the request; empty until its stage begins.
     """
 
-    template_fields = ("request", "restores")
+    template_fields = ("restores",)
 
-    def __init__(self, *, request: Any, restores: Any, **kwargs: Any) -> None:
+    def __init__(self, *, restores: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.request = request
         self.restores = restores
+        self.request_id = ""
 
     def execute(self, context: Any) -> None:
         self.start(context)
@@ -57,7 +59,7 @@ class RunCasaOperator(BaseOperator):
         with self._stage() as house:
             casa = house.settings.casa
             try:
-                handle = calibrating.start_casa(house, self._request_id, self._uid)
+                handle = calibrating.start_casa(house, self.request_id, self._uid)
             except NotAvailable as error:
                 silent_since = silent_since or time.time()
                 launcher = launchers.get(casa.launcher, casa)
@@ -66,8 +68,8 @@ class RunCasaOperator(BaseOperator):
                 self._start_later(launcher, error, silent_since)
             if launchers.get(handle.launcher, casa).detached:
                 self._wait_without_worker(house, handle)
-            state = calibrating.watch_casa(house, self._request_id, self._uid, handle, self.log.info)
-            calibrating.finish_casa(house, self._request_id, self._uid, state)
+            state = calibrating.watch_casa(house, self.request_id, self._uid, handle, self.log.info)
+            calibrating.finish_casa(house, self.request_id, self._uid, state)
 
     def finish(self, context: Any, event: dict[str, Any]) -> None:
         """Judge how the job ended that `CasaJobTrigger` waited for."""
@@ -76,33 +78,28 @@ class RunCasaOperator(BaseOperator):
         with self._stage() as house:
             if "given_up" in event:
                 raise CasaFailed(**event["given_up"])
-            calibrating.finish_casa(house, self._request_id, self._uid, JobState(**event["state"]))
+            calibrating.finish_casa(house, self.request_id, self._uid, JobState(**event["state"]))
 
     def on_kill(self) -> None:
         from alma_restore.restore import calibrating
 
-        if isinstance(self.request, dict):
+        if self.request_id:
             self.log.info("The task is being stopped: stopping CASA as well.")
-            calibrating.cancel_casa(open_house(), self._request_id, self._uid)
+            calibrating.cancel_casa(open_house(), self.request_id, self._uid)
 
     @contextmanager
     def _stage(self) -> Iterator[House]:
         from alma_restore.restore import calibrating
 
+        house = open_house()
         try:
-            with (
-                stage("run_casa", self._request_id) as house,
-                calibrating.naming(house, self._request_id, self._uid),
-            ):
+            with stage("run_casa", house) as self.request_id, calibrating.naming(house, self.request_id, self._uid):
                 yield house
         except AirflowFailException:
-            with suppress(NotAvailable):  # what cannot be reached ends by itself; its end is of no account
-                calibrating.cancel_casa(open_house(), self._request_id)
+            if self.request_id:
+                with suppress(NotAvailable):  # what cannot be reached ends by itself; its end is of no account
+                    calibrating.cancel_casa(house, self.request_id)
             raise
-
-    @property
-    def _request_id(self) -> str:
-        return str(self.request["request_id"])
 
     @property
     def _uid(self) -> Uid:
@@ -113,7 +110,7 @@ class RunCasaOperator(BaseOperator):
         from alma_restore.orchestration.triggers import CasaJobTrigger
         from alma_restore.restore import calibrating
 
-        workspace = calibrating.run_of(house, self._request_id, self._uid)
+        workspace = calibrating.run_of(house, self.request_id, self._uid)
         trigger = CasaJobTrigger(str(workspace.root), asdict(handle), attempts.claim(workspace))
         self.defer(trigger=trigger, method_name="finish")
 

@@ -11,6 +11,7 @@ fork tasks go on. No settings are read here: each task reads them anew.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 FORKING_COMMANDS = {"scheduler", "celery", "dag-processor"}
@@ -25,7 +26,7 @@ MODULES = (
     "airflow.providers.standard.decorators.python",
     "airflow.providers.standard.operators.empty",
     "airflow.providers.standard.operators.python",
-    "airflow.providers.standard.sensors.python",
+    "airflow.sdk.bases.sensor",
     "airflow.sdk.definitions.asset.metadata",
     "airflow.sdk.definitions.decorators",
     "airflow.sdk.execution_time.cache",
@@ -48,12 +49,21 @@ MODULES = (
 
 
 def preload() -> None:
-    """Import everything that a task of ours imports."""
-    from alma_restore.catalogue.schema import Base
-
+    """Import everything that a task of ours imports, and do what else each would do anew with the same result."""
     for name in MODULES:
         import_module(name)
+
+    from alma_restore import settings
+    from alma_restore.catalogue.schema import Base
+    from alma_restore.errors import Misconfigured
+    from alma_restore.mail import compose as mails
+    from alma_restore.report import compose as reports
+
     Base.registry.configure()  # else SQLAlchemy does it at each task's first query
+    mails.read_templates()
+    reports.read_templates()
+    with suppress(Misconfigured):  # each task reads its own, and says so; pydantic has looked at the fields' types
+        settings.load()
 
 
 if FORKING_COMMANDS.intersection(sys.argv[1:3]):

@@ -17,37 +17,36 @@ from airflow.sdk.exceptions import AirflowFailException
 from alma_restore import log_fields
 from alma_restore.catalogue.records import TRIED_AGAIN, RequestRecord
 from alma_restore.errors import RestoreError
-from alma_restore.orchestration.open_house import open_house
-from alma_restore.orchestration.stopped_tasks import leave_word_when_stopped
+from alma_restore.orchestration.stopped_tasks import word_left_when_stopped
 from alma_restore.restore.house import House
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def stage(name: str, request_id: str) -> Iterator[House]:
-    """Run one stage of a request.
+def stage(name: str, house: House) -> Iterator[str]:
+    """Run one stage of the request that this run carries out; answers the request's id.
 
     Args:
-        name: of the stage, as the catalogue and the request page show it.
+        name: of the stage, as the catalogue and the request page show it. A task has one or several.
 
     Raises:
         AirflowFailException: the stage failed for good; the reason is stored.
         RestoreError: it may be retried.
     """
-    house = open_house()
-    record = house.catalogue.get(request_id)
+    record = _of_this_run(house)
     log_fields.bind(record.id, record.mous_uid, name)
     log.info("The stage begins.")
-    _enter(house, record, name)
+    entered = _enter(house, record, name)
     try:
-        yield house
+        with word_left_when_stopped(entered, name):
+            yield record.id
     except RestoreError as error:
         log.error("%s", error)  # Airflow tells it again, after the stage, without our fields
         if error.retryable and _tries_left():
-            house.catalogue.note(request_id, f"{name}: {error} {TRIED_AGAIN}")
+            house.catalogue.note(record.id, f"{name}: {error} {TRIED_AGAIN}")
             raise
-        house.catalogue.fail(request_id, error, name)
+        house.catalogue.fail(record.id, error, name)
         raise AirflowFailException(str(error)) from error
     except Exception as error:
         log.exception("The stage stopped with an unexpected error.")
@@ -56,18 +55,27 @@ def stage(name: str, request_id: str) -> Iterator[House]:
                 f"{name} stopped with an unexpected {type(error).__name__}: {error}.",
                 remedy="The task's log has the details; this is a defect or a fault of the machine.",
             )
-            house.catalogue.fail(request_id, unexpected, name)
+            house.catalogue.fail(record.id, unexpected, name)
         raise
 
 
-def _enter(house: House, record: RequestRecord, name: str) -> None:
+def _of_this_run(house: House) -> RequestRecord:
+    """Airflow's run is all that a task needs to be told: the catalogue knows its request."""
+    run_id = get_current_context()["dag_run"].run_id
+    record = house.catalogue.by_run_id(run_id)
+    if record is None:
+        raise AirflowFailException(f"The catalogue knows no request of the run {run_id}. Clear it from open_request.")
+    return record
+
+
+def _enter(house: House, record: RequestRecord, name: str) -> RequestRecord:
     """Note that the stage begins. Clearing tasks in Airflow reopens an ended request; anything else leaves it ended."""
     if record.ended:
         attempt = 1 + (get_current_context()["dag_run"].clear_number or 0)
         if attempt <= record.attempt:
             raise AirflowFailException(f"The request has ended already ({record.state}): {record.reason}")
         house.catalogue.reopen(record.id, f"Cleared in Airflow, to run again from {name}.", attempt=attempt)
-    leave_word_when_stopped(house.catalogue.start_stage(record.id, name), name)
+    return house.catalogue.start_stage(record.id, name)
 
 
 def _tries_left() -> bool:

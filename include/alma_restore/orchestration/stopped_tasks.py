@@ -7,7 +7,8 @@ one that dies with its machine, or for want of memory, has no time to. It is tol
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ _WORDS = "stopped"
 _WORD_WITHIN_S = 20.0
 
 
-def leave_word_when_stopped(record: RequestRecord, stage: str) -> None:
-    """Leave word of the stage of this task, should Airflow stop it; an earlier try's is taken back."""
+@contextmanager
+def word_left_when_stopped(record: RequestRecord, stage: str) -> Iterator[None]:
+    """Leave word of this stage, should Airflow stop its task meanwhile; an earlier try's is taken back."""
     instance: Any = get_current_context()["ti"]
     words = Workspace(Path(record.workspace)).logs / _WORDS
-    if not words.parent.is_dir():
-        return  # no workspace yet: the first stages take seconds
+    if not words.parent.is_dir():  # no workspace yet: the first stages take seconds
+        yield
+        return
     words.mkdir(exist_ok=True)
     word = words / f"{stage}.{instance.map_index}"
     word.unlink(missing_ok=True)
@@ -38,6 +41,10 @@ def leave_word_when_stopped(record: RequestRecord, stage: str) -> None:
         on_kill()
 
     task.on_kill = leave_word
+    try:
+        yield
+    finally:
+        task.on_kill = on_kill
 
 
 def stopped_stage(record: RequestRecord) -> str:

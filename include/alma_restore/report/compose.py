@@ -216,6 +216,12 @@ def _restore_script(facts: Mapping[str, Any]) -> str:
     return next((file["name"] for file in facts["products"] if file["name"].endswith(_RESTORE_SCRIPT)), "")
 
 
+def read_templates() -> None:
+    """Compile every template now, so that processes forked from this one need not."""
+    for name in _templates().list_templates(extensions=["jinja"]):
+        _templates().get_template(name)
+
+
 @cache
 def _templates() -> Environment:
     templates = Environment(

@@ -29,8 +29,9 @@ from alma_restore.demo.ngas_server import NgasServer
 from alma_restore.demo.small_airflow import SmallAirflow, free_port
 from alma_restore.settings import Settings
 
-AT_ONCE = {"sqlite": 4, "postgresql": 8}
-"""Tasks side by side; as many restores are under way."""
+TASKS_AT_ONCE = {"sqlite": 4, "postgresql": 8}
+RESTORES_AT_ONCE = {"sqlite": 4, "postgresql": 24}
+"""More than tasks: a restore waits between two of its tasks, until the scheduler comes round."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,12 @@ def load_site(home: Path, mous: int, database: str, *, soak: bool = False) -> It
             **demo.environment(here, ports, archive.folder),
             **database_variables,
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
-            "AIRFLOW__CORE__PARALLELISM": str(AT_ONCE[database]),
+            "AIRFLOW__CORE__PARALLELISM": str(TASKS_AT_ONCE[database]),
             "ALMA_RESTORE_LOAD_TEST": "true",
             "ALMA_RESTORE_CASA__INSTALLATIONS": str(archive.installations),
             "ALMA_RESTORE_DETECTION__SCHEDULE": "0 6 * * *",
             "ALMA_RESTORE_DETECTION__WINDOW_DAYS": "2",
-            "ALMA_RESTORE_RESTORES_AT_ONCE": str(AT_ONCE[database]),
+            "ALMA_RESTORE_RESTORES_AT_ONCE": str(RESTORES_AT_ONCE[database]),
         }
         if soak:
             environment |= stack.enter_context(_trouble(ports.smtp, catalogue_url))
@@ -120,7 +121,12 @@ def _databases(database: str, run: Path) -> Iterator[tuple[dict[str, str], str]]
     with postgresql("airflow", "catalogue") as server:
         url = f"postgresql+psycopg://{server}/catalogue"
         airflow = f"postgresql+psycopg2://{server}/airflow"
-        yield {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow, "ALMA_RESTORE_CATALOGUE_URL": url}, url
+        variables = {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow,
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",  # Airflow's own; the laptop's is for few restores
+            "ALMA_RESTORE_CATALOGUE_URL": url,
+        }
+        yield variables, url
 
 
 @contextmanager
