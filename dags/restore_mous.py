@@ -27,7 +27,14 @@ from alma_restore.orchestration import restore_tasks as tasks
 from alma_restore.orchestration.params import RESTORE_PARAMS
 
 
-@dag(schedule=None, params=RESTORE_PARAMS, max_active_runs=tasks.MAX_RUNS, tags=["restore"], doc_md=__doc__)
+@dag(
+    schedule=None,
+    params=RESTORE_PARAMS,
+    max_active_runs=tasks.MAX_RUNS,
+    default_args={"weight_rule": "upstream"},  # what has begun is finished first: it gives back its disk
+    tags=["restore"],
+    doc_md=__doc__,
+)
 def restore_mous() -> None:
     eb_uids = tasks.open_request()
     raw = tasks.fetch_asdm.expand(eb_uid=eb_uids)

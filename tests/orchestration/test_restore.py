@@ -228,6 +228,8 @@ def test_a_disk_full_of_promises_pauses_a_restore_until_another_has_ended(restor
     request, _ = restore(mous_uid=ONE_EB)
     assert request.state == "delivered"
     assert "promised to 1 other" in waited[0]
+    stages = [line.stage for line in catalogue.history(request.id)]
+    assert stages.count("open_request") == 1, "while it waits, it is seen to wait for disk"
 
 
 def test_a_dead_mail_server_fails_nothing(restore, home, catalogue, mails, monkeypatch):

@@ -9,13 +9,33 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from alma_restore.demo.small_airflow import free_port
+from alma_restore.demo.small_airflow import SmallAirflow, free_port
+
+WAIT_LIMIT_S = 300.0
+
+
+@dataclass
+class Running:
+    """An Airflow at work, and somebody who waits for what it does."""
+
+    airflow: SmallAirflow
+
+    def wait(self, what: str, seen: Callable[[], Any]) -> Any:
+        """Wait until something is seen; answers it. Fails when it takes too long, or a part of Airflow has ended."""
+        deadline = time.monotonic() + WAIT_LIMIT_S
+        while not (found := seen()):
+            self.airflow.check_alive()
+            assert time.monotonic() < deadline, f"waited in vain: {what}"
+            time.sleep(0.2)
+        return found
 
 
 @contextmanager

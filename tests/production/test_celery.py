@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
-from servers import postgresql, redis
+from servers import Running, postgresql, redis
 from traces import files_with, processes_with, tables_with, task_lines
 
 from alma_restore.catalogue.migrate import migrate
@@ -36,10 +35,9 @@ COMPONENTS = ("api-server", "scheduler", "dag-processor", OTHER_WORKER, CASA_WOR
 
 
 @dataclass
-class Production:
+class Production(Running):
     """The running system."""
 
-    airflow: SmallAirflow
     catalogue: Catalogue
     mails: MailCatcher
     run: Path
@@ -48,14 +46,6 @@ class Production:
     def task(self, run_id: str, task_id: str) -> dict[str, Any]:
         path = f"dags/restore_mous/dagRuns/{run_id}/taskInstances/{task_id}"
         return dict(self.airflow.api("GET", path).json())
-
-    def wait(self, what: str, seen: Callable[[], Any], limit_s: float = 300) -> Any:
-        deadline = time.monotonic() + limit_s
-        while not (found := seen()):
-            self.airflow.check_alive()
-            assert time.monotonic() < deadline, f"waited in vain: {what}"
-            time.sleep(0.2)
-        return found
 
 
 @pytest.fixture
@@ -145,6 +135,8 @@ def test_casa_outlives_its_celery_worker_and_runs_once(production: Production) -
     assert production.task(run_id, "run_casa/0")["try_number"] == 2
     queues = {task: production.task(run_id, task)["queue"] for task in ("open_request", "fetch_products", "run_casa/0")}
     assert queues == {"open_request": "default", "fetch_products": "archive", "run_casa/0": "casa"}
+    urgency = [production.task(run_id, task)["priority_weight"] for task in ("open_request", "write_ppr", "deliver")]
+    assert urgency == sorted(set(urgency)), "what has begun is finished before another begins"
     delivery = Path(catalogue.delivery(record.id).path)
     assert json.loads((delivery / "restore.json").read_text())["mous_uid"] == MOUS_UID
     assert list(delivery.rglob("*.ms"))

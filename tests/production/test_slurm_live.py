@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from servers import Running
 
 from alma_restore.casa import attempts
 from alma_restore.catalogue.records import RequestRecord
@@ -20,7 +19,7 @@ from alma_restore.demo import environment as demo
 from alma_restore.demo.environment import DemoPlace, DemoPorts
 from alma_restore.demo.mail_catcher import MailCatcher
 from alma_restore.demo.ngas_server import NgasServer
-from alma_restore.demo.small_airflow import SmallAirflow, free_port
+from alma_restore.demo.small_airflow import free_port
 from alma_restore.workspace import Workspace
 from slurm_cluster import SlurmCluster
 
@@ -43,21 +42,12 @@ GATE = 'until [ -e "$0" ]; do sleep 0.2; done; exec "$@"'
 
 
 @dataclass
-class Live:
+class Live(Running):
     """The running Airflow, and the gates before the export of raw data and before CASA."""
 
-    airflow: SmallAirflow
     catalogue: Catalogue
     export: Path
     gate: Path
-
-    def wait(self, what: str, seen: Callable[[], Any], limit_s: float = 240) -> Any:
-        deadline = time.monotonic() + limit_s
-        while not (found := seen()):
-            self.airflow.check_alive()
-            assert time.monotonic() < deadline, f"waited in vain: {what}"
-            time.sleep(0.2)
-        return found
 
     def trigger(self) -> str:
         run = {"logical_date": None, "conf": {"mous_uid": MOUS_UID}}

@@ -42,15 +42,16 @@ def open_request() -> list[str]:
     context, house = get_current_context(), open_house()
     run = context["dag_run"]
     asker = {"requested_by": opening.asker(str((run.conf or {}).get("requested_by", "")), run.triggering_user_name)}
-    opening.store_request(house, (run.conf or {}) | asker, run.run_id)
-    with stage("open_request", house) as request_id:
-        opened = opening.admit(house, request_id)
-        telling.tell_accepted(house, request_id)
+    record = opening.store_request(house, (run.conf or {}) | asker, run.run_id)
+    if not opening.waits_for_disk(record):
+        with stage("open_request", house) as request_id:
+            opening.admit(house, request_id)
+            telling.tell_accepted(house, request_id)
     with stage("prepare_workspace", house) as request_id:
         workspace = opening.prepare(house, request_id)
     # For clients that reach Airflow and not the catalogue.
     context["ti"].xcom_push("opened", {"request_id": request_id, "workspace": str(workspace.root)})
-    return list(opened.eb_uids)
+    return list(workspace.metadata()["fileSetIds"])
 
 
 @task(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -24,15 +23,6 @@ from alma_restore.workspace import Workspace, folder_name
 PRODUCT_CLASSES = ("calibration", "script")
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedRequest:
-    """What the following stages are mapped over; small enough for XCom."""
-
-    request_id: str
-    mous_uid: Uid
-    eb_uids: tuple[Uid, ...]
-
-
 def asker(told: str, user: str | None) -> str:
     """Who asks: the one whom the request names; when somebody else started its run, they are named as well."""
     return told if not user or user == told else f"{told}, through {user}".removeprefix(", through ")
@@ -50,8 +40,13 @@ def store_request(house: House, fields: Mapping[str, Any], run_id: str | None) -
         return house.catalogue.open_unreadable(fields, refusal, run_id=run_id, email=email)
 
 
-def admit(house: House, request_id: str) -> OpenedRequest:
-    """Decide whether this request can be carried out, and for which execution blocks.
+def waits_for_disk(record: RequestRecord) -> bool:
+    """Whether a request has been admitted and has no workspace yet: a retry of its task goes on from there."""
+    return record.state == "running" and record.stage == "prepare_workspace"
+
+
+def admit(house: House, request_id: str) -> None:
+    """Decide whether this request can be carried out.
 
     Raises:
         Refused: unknown uid, not restorable (DOMAIN section 2), CASA version not installed, destination not allowed.
@@ -67,11 +62,12 @@ def admit(house: House, request_id: str) -> OpenedRequest:
     destination.check(request.destination, house.settings)
     if request.casa_version:
         installations.among(request.casa_version, installations.load(house.settings))
-    return OpenedRequest(request_id, calibration.mous_uid, tuple(eb.uid for eb in calibration.passed))
 
 
 def prepare(house: House, request_id: str) -> Workspace:
     """Make the workspace, with its metadata.json, and reserve the disk that the whole request will need.
+
+    The metadata's `fileSetIds` are the execution blocks to restore.
 
     Raises:
         NotAvailable: too little disk is free now; when others have finished there will be more.
