@@ -9,7 +9,7 @@ told by the MOUS uid and its set of product files.
 `airflow backfill create --dag-id detect_calibrations --from-date 2024-01-01 --to-date 2024-02-01`.
 
 **When it fails.** *find_calibrations*: the archive's database does not answer; the next interval looks again, two days
-back. *trigger_restores*: Airflow's api-server, or `restore_mous` is paused.
+back. *trigger_restores*: Airflow's api-server. While `restore_mous` is paused, its runs wait.
 
 **Try it.** `./run demo`.
 """

@@ -25,6 +25,9 @@ from alma_restore.uid import Uid
 
 Origin = Literal["detection", "backfill", "hand", "page", "command", "event"]
 
+UNASKED: frozenset[Origin] = frozenset({"detection", "backfill"})
+"""Doors behind which no person stands."""
+
 _NOT_IN_A_RUN_ID = re.compile(r"[^A-Za-z0-9_.~:+-]")
 
 _EMAIL: TypeAdapter[str] = TypeAdapter(EmailStr)

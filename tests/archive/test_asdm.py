@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -199,6 +200,34 @@ def test_a_cancelled_export_leaves_no_process(place: Place) -> None:
         exporter.export(EB, place.rawdata, place.log, stop)
     assert wait_until_gone(place.folder / "pid")
     assert not list(place.rawdata.iterdir())
+
+
+KILLED = """
+import signal, sys
+from pathlib import Path
+from alma_restore.archive.asdm import AsdmExporter
+from alma_restore.settings import ExporterSettings
+from alma_restore.uid import Uid
+
+signal.signal(signal.SIGTERM, lambda *_: None)  # Airflow calls on_kill, and raises nothing
+into, command = Path(sys.argv[1]), ("bash", "-c", "sleep 300 & echo $! > ../../pid; wait")
+AsdmExporter(ExporterSettings(command=command), into.parent).export(Uid(sys.argv[2]), into, into.parent / "log")
+"""
+
+
+def test_a_killed_task_leaves_no_export_and_the_next_try_has_the_folder_for_itself(place: Place) -> None:
+    """As Airflow stops a task: SIGTERM, and five seconds later SIGKILL."""
+    killed = subprocess.Popen([sys.executable, "-c", KILLED, str(place.rawdata), str(EB)])
+    while not (place.folder / "pid").exists():
+        assert killed.poll() is None
+        time.sleep(0.05)
+    killed.terminate()
+    time.sleep(0.2)
+    killed.kill()
+    killed.wait()
+    place.export('[ ! -e foreign ] && cp -r "$SOURCE" .', tries=20, retry_wait_s=0.1)
+    assert place.is_whole()
+    assert wait_until_gone(place.folder / "pid")
 
 
 # --- the set-up script -----------------------------------------------------------------------------------------------

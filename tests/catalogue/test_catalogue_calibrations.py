@@ -7,8 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+import pytest
+
 from alma_restore.archive.records import Calibration, ProductFile
 from alma_restore.catalogue.store import Catalogue
+from alma_restore.errors import Refused
 from alma_restore.request import RestoreRequest
 from alma_restore.uid import Uid
 
@@ -72,6 +75,16 @@ def test_a_calibration_waits_until_it_is_requested(catalogue):
     assert len(pending(catalogue)) == 1, "asked for without a fingerprint, it may be another delivery"
     catalogue.identify(asked.id, seen.mous_uid, seen.fingerprint)
     assert pending(catalogue) == []
+
+
+@pytest.mark.parametrize(("origin", "waits"), [("page", True), ("command", True), ("detection", False)])
+def test_a_person_s_request_that_came_to_nothing_takes_no_calibration_from_detection(catalogue, origin, waits):
+    seen = calibration()
+    catalogue.record_calibrations([(seen, Decided())], "detection")
+    asked = catalogue.open_request(RestoreRequest(mous_uid=seen.mous_uid, destination="/etc", origin=origin))
+    catalogue.identify(asked.id, seen.mous_uid, seen.fingerprint)
+    catalogue.fail(asked.id, Refused("The destination /etc is not allowed.", code="destination_not_allowed"), "")
+    assert bool(pending(catalogue)) == waits
 
 
 def test_a_redelivery_is_a_new_calibration_and_replaces_the_one_that_waited(catalogue):

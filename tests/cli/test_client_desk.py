@@ -130,6 +130,13 @@ def test_cancelling_stops_the_run_and_is_stored(airflow, desk, catalogue, opened
         desk.cancel("key")
 
 
+def test_a_cancel_that_airflow_did_not_hear_of_can_be_repeated(airflow, desk, catalogue, opened):
+    catalogue.cancel(opened.id)
+    airflow.run_goes(RUN, "running")
+    assert desk.cancel("key").state == "cancelled"
+    assert airflow.runs[RUN]["state"] == "failed"
+
+
 def test_who_may_not_cancel_changes_nothing(airflow, desk, catalogue, opened):
     airflow.may_trigger = False
     with pytest.raises(Refused, match="Forbidden"):

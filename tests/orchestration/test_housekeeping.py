@@ -15,6 +15,7 @@ from alma_restore.casa.installation import Installation
 from alma_restore.casa.launchers.local import LocalLauncher
 from alma_restore.catalogue import requests
 from alma_restore.delivery.destination import delivery_name
+from alma_restore.errors import Misconfigured
 from alma_restore.request import RestoreRequest
 from alma_restore.restore import closing, housekeeping, telling
 from alma_restore.uid import Uid
@@ -131,6 +132,24 @@ def test_workspaces_of_requests_that_ended_long_ago_go_and_others_stay(house, op
         house.catalogue.cancel(record.id)
     housekeeping.remove_old_workspaces(house)
     assert [Path(each.workspace).exists() for each in (old, recent, running)] == [False, True, True]
+
+
+def test_a_workspace_that_cannot_be_removed_keeps_no_other(house, opened, monkeypatch):
+    records = [opened(hours=24 * age) for age in (11, 10, 9)]
+    monkeypatch.setattr(requests, "utc_now", lambda: NOW - timedelta(hours=24 * 8))
+    for record in records:
+        house.catalogue.cancel(record.id)
+    newest, remove = Path(records[-1].workspace), Workspace.remove
+
+    def refuse(workspace):
+        if workspace.root == newest:
+            raise OSError("Device or resource busy")
+        remove(workspace)
+
+    monkeypatch.setattr(Workspace, "remove", refuse)
+    with pytest.raises(Misconfigured, match=f"1 workspaces cannot be removed: {newest}: Device or resource busy"):
+        housekeeping.remove_old_workspaces(house)
+    assert [Path(record.workspace).exists() for record in records] == [False, False, True]
 
 
 def test_a_path_outside_the_spool_is_never_removed(house, opened, tmp_path, monkeypatch):

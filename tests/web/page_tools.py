@@ -26,6 +26,7 @@ class Runs:
     cancelled: list[str] = field(default_factory=list)
     retried: list[str] = field(default_factory=list)
     says_no: bool = False
+    gone: bool = False
     cleaning_up: bool = False
 
     async def trigger(self, run_id, conf):
@@ -39,6 +40,9 @@ class Runs:
     async def wait_until_settled(self, run_id):
         if self.cleaning_up:
             raise NotAvailable("The run is still cleaning up.", remedy="Try again in a moment.")
+
+    async def is_gone(self, run_id):
+        return self.gone
 
     async def retry(self, run_id, conf):
         if self.says_no:

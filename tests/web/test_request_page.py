@@ -126,7 +126,14 @@ def test_cancelling_ends_the_request_and_stops_its_run(client, house, runs, requ
     assert "Cancelled by Ada." in [line.note for line in house.catalogue.history(request_id)]
     assert runs.cancelled == [record.run_id]
     assert _send(client, request_id, "cancel").status_code == 303
-    assert runs.cancelled == [record.run_id]
+    assert runs.cancelled == [record.run_id] * 2, "the first time Airflow may not have heard of it"
+
+
+def test_what_is_tried_again_in_a_new_run_counts_its_attempts_anew(client, house, runs, request_id):
+    house.catalogue.fail(request_id, NotAvailable("Airflow did not start it."), "open_request")
+    runs.gone = True
+    assert _send(client, request_id, "retry").status_code == 303
+    assert house.catalogue.get(request_id).attempt == 1, "a new run was never cleared"
 
 
 @pytest.mark.parametrize("ended_by", ["failure", "cancel"])

@@ -7,11 +7,13 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from alma_restore.archive import export_guard
 from alma_restore.archive.asdm_structure import AsdmFacts, check_asdm
 from alma_restore.archive.disk import writing
 from alma_restore.archive.slots import hold_alone, slot
@@ -73,8 +75,8 @@ class AsdmExporter:
         return final
 
     def _try(self, eb_uid: Uid, final: Path, log: Path, progress: Progress) -> None:
-        with writing(final.name, final.parent), _aside(final) as aside:
-            exit_code = self._run(eb_uid, aside, log, progress)
+        with writing(final.name, final.parent), _aside(final) as (aside, lock):
+            exit_code = self._run(eb_uid, aside, lock, log, progress)
             exported = aside / final.name
             if not exported.is_dir():
                 raise _failed(eb_uid, exit_code, log)
@@ -82,11 +84,11 @@ class AsdmExporter:
             _remove(final)
             exported.rename(final)
 
-    def _run(self, eb_uid: Uid, folder: Path, log: Path, progress: Progress) -> int:
+    def _run(self, eb_uid: Uid, folder: Path, lock: int, log: Path, progress: Progress) -> int:
         """The command's exit code, once it and everything that it started has ended."""
         log.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + self._settings.timeout_s
-        with log.open("ab") as output, _started(self._command(eb_uid), folder, output.fileno()) as process:
+        with log.open("ab") as output, _started(self._command(eb_uid), folder, output.fileno(), lock) as process:
             while time.monotonic() < deadline:
                 try:
                     return process.wait(timeout=min(_LOOK_S, max(deadline - time.monotonic(), 0)))
@@ -111,8 +113,8 @@ class AsdmExporter:
 
 
 @contextmanager
-def _aside(final: Path) -> Iterator[Path]:
-    """An empty folder beside the final one, for this process alone, gone afterwards."""
+def _aside(final: Path) -> Iterator[tuple[Path, int]]:
+    """An empty folder beside the final one, for this process alone, gone afterwards; and the file that locks it."""
     folder = final.with_name(f".{final.name}.export")
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / ".lock"  # not the folder itself: a network file system locks only what is open for writing
@@ -123,22 +125,27 @@ def _aside(final: Path) -> Iterator[Path]:
             if left_over != lock:
                 _remove(left_over)
         try:
-            yield folder
+            yield folder, held.fileno()
         finally:
             shutil.rmtree(folder)
 
 
 @contextmanager
-def _started(command: list[str], folder: Path, output: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A command in a process group of its own, of which nothing is left afterwards, however this ends."""
+def _started(command: list[str], folder: Path, output: int, lock: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A command in a process group of its own, of which nothing is left afterwards, however this ends.
+
+    Its guard ends it when this process is killed, and holds the folder's lock until then.
+    """
+    guard = [sys.executable, "-I", export_guard.__file__, str(_GRACE_S)]
     try:
         process = subprocess.Popen(
-            command,
+            [*guard, *command],
             cwd=folder,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=(lock,),
         )
     except OSError as error:
         raise Misconfigured(
@@ -157,7 +164,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         log.warning("The export command does not end when asked to; killing it.")
     _signal(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
 
 
 def _signal(group: int, number: int) -> None:

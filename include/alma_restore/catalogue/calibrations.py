@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from alma_restore.archive.records import Calibration
 from alma_restore.catalogue.engine import Store, utc_now
 from alma_restore.catalogue.records import CalibrationRecord, Verdict, record
 from alma_restore.catalogue.schema import CalibrationRow, CursorRow, RequestRow
+from alma_restore.request import UNASKED
 from alma_restore.uid import Uid
 
 _A_BATCH = 500
@@ -59,10 +60,15 @@ class Calibrations(Store):
         return tuple(news)
 
     def pending_calibrations(self, limit: int | None = None) -> tuple[CalibrationRecord, ...]:
-        """Restorable calibrations that nobody has requested yet, oldest first; of one MOUS the latest delivery only."""
+        """Restorable calibrations that nobody has requested yet, oldest first; of one MOUS the latest delivery only.
+
+        A person's request that was refused, failed or was cancelled does not count: it may have been its own fault.
+        """
         later = aliased(CalibrationRow)
         requested = exists().where(
-            RequestRow.mous_uid == CalibrationRow.mous_uid, RequestRow.fingerprint == CalibrationRow.fingerprint
+            RequestRow.mous_uid == CalibrationRow.mous_uid,
+            RequestRow.fingerprint == CalibrationRow.fingerprint,
+            or_(RequestRow.origin.in_(UNASKED), RequestRow.state.not_in(("refused", "failed", "cancelled"))),
         )
         superseded = exists().where(later.mous_uid == CalibrationRow.mous_uid, later.id > CalibrationRow.id)
         pending = (

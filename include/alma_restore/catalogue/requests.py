@@ -147,6 +147,10 @@ class Requests(Store):
             _write_line(session, row, "accepted", "", note)
             return _record(row)
 
+    def begin_attempt(self, request_id: str, attempt: int) -> RequestRecord:
+        """A request that has not ended goes on as this attempt: tasks of it were cleared meanwhile."""
+        return self._set(request_id, attempt=attempt)
+
     def note(self, request_id: str, note: str) -> None:
         """Add a line to the history that changes nothing, at any time: a mail sent, a job submitted."""
         with self._write() as session:

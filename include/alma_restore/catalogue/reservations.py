@@ -27,6 +27,7 @@ class Reservations(Store):
         *,
         free_bytes: Callable[[], int],
         spare_bytes: int = 0,
+        used_bytes: int = 0,
     ) -> None:
         """Promise disk to a request; promised already, the figure is brought up to date.
 
@@ -37,13 +38,14 @@ class Reservations(Store):
             root: the folder whose filesystem is meant; requests that share a disk name the same root.
             free_bytes: measures the filesystem, such as `lambda: shutil.disk_usage(root).free`.
             spare_bytes: never promised to anybody.
+            used_bytes: what the request has written already; of one that is promised disk, what it told last counts.
 
         Raises:
             NotAvailable: there is too little; nothing is promised.
         """
         with self._write(f"reserve {root}") as session:
             own = session.get(ReservationRow, request_id)
-            used_bytes = own.used_bytes if own else 0
+            used_bytes = own.used_bytes if own else used_bytes
             promised = [row.outstanding_bytes for row in _active(session, root) if row is not own]
             free = free_bytes()
             missing = needed_bytes - used_bytes
@@ -69,6 +71,11 @@ class Reservations(Store):
             row = session.get(ReservationRow, request_id, with_for_update=True)
             if row is not None:
                 session.delete(row)
+
+    def is_promised(self, request_id: str) -> bool:
+        """Whether disk is promised to a request."""
+        with self._read() as session:
+            return session.get(ReservationRow, request_id) is not None
 
     def reserved_bytes(self, root: Path) -> int:
         """What is promised below a root and not yet written."""

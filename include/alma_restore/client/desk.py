@@ -134,6 +134,9 @@ class Desk:
             Refused: (code `ended`) it has ended already.
         """
         told = self.status(which)
+        if told.state == "cancelled" and self._still_runs(told.run_id):  # Airflow did not hear of it the first time
+            self.airflow.stop(told.run_id)
+            return told
         if told.ended:
             raise Refused(f"The restore {which!r} has ended already: it is {told.state}.", code="ended")
         has_run = bool(told.run_id) and self.airflow.note(told.run_id, note)  # also tells whether we may
@@ -210,6 +213,10 @@ class Desk:
             if timeout_s is not None and time.monotonic() - started > timeout_s:
                 raise NotAvailable(f"The restore {which!r} did not end within {timeout_s:g} s; it goes on.")
             time.sleep(POLL_S)
+
+    def _still_runs(self, run_id: str) -> bool:
+        run = self.airflow.run(run_id) if run_id else None
+        return run is not None and run["state"] in ("queued", "running")
 
     def _wait_for_clean_up(self, told: RestoreStatus) -> None:
         """Wait until the run of an ended restore has cleaned up: it would take the next attempt for this one.

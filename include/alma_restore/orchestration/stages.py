@@ -18,6 +18,7 @@ from alma_restore import log_fields
 from alma_restore.catalogue.records import TRIED_AGAIN, RequestRecord
 from alma_restore.errors import RestoreError
 from alma_restore.orchestration.stopped_tasks import word_left_when_stopped
+from alma_restore.restore import opening
 from alma_restore.restore.house import House
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ def stage(name: str, house: House) -> Iterator[str]:
     log.info("The stage begins.")
     entered = _enter(house, record, name)
     try:
+        opening.promise_disk_again(house, entered)
         with word_left_when_stopped(entered, name):
             yield record.id
     except RestoreError as error:
@@ -70,11 +72,13 @@ def _of_this_run(house: House) -> RequestRecord:
 
 def _enter(house: House, record: RequestRecord, name: str) -> RequestRecord:
     """Note that the stage begins. Clearing tasks in Airflow reopens an ended request; anything else leaves it ended."""
+    attempt = 1 + (get_current_context()["dag_run"].clear_number or 0)
+    if record.ended and attempt <= record.attempt:
+        raise AirflowFailException(f"The request has ended already ({record.state}): {record.reason}")
     if record.ended:
-        attempt = 1 + (get_current_context()["dag_run"].clear_number or 0)
-        if attempt <= record.attempt:
-            raise AirflowFailException(f"The request has ended already ({record.state}): {record.reason}")
         house.catalogue.reopen(record.id, f"Cleared in Airflow, to run again from {name}.", attempt=attempt)
+    elif attempt > record.attempt:  # else the next task would take this attempt's failure for an earlier one's
+        house.catalogue.begin_attempt(record.id, attempt)
     return house.catalogue.start_stage(record.id, name)
 
 

@@ -174,6 +174,7 @@ def verify(house: House, request_id: str) -> VerificationReport:
         CasaFailed: a MeasurementSet is missing, not calibrated, or not what the raw data say.
     """
     workspace = house.workspace(request_id)
+    house.report_used(request_id)
     parts.gather(workspace)
     record = house.catalogue.get(request_id)
     installation = _installation(house, record)

@@ -26,6 +26,7 @@ def deliver(house: House, request_id: str) -> DeliveryRecord:
         DeliveryFailed: it cannot be written; nothing is left there under the final name.
     """
     workspace = house.workspace(request_id)
+    house.report_used(request_id)
     record = house.catalogue.get(request_id)
     where = destination.check(record.destination, house.settings)
     eb_uids = [Uid(text) for text in workspace.metadata()["fileSetIds"]]

@@ -60,10 +60,14 @@ class House:
 
     def report_used(self, request_id: str) -> None:
         """Say how much of the reserved disk this request has filled by now, so that it is not counted twice."""
+        self.catalogue.report_used(request_id, self.bytes_used(request_id))
+
+    def bytes_used(self, request_id: str) -> int:
+        """How much of the disk a request has filled by now."""
         files = (
             path for path in self.workspace(request_id).root.rglob("*") if path.is_file() and not path.is_symlink()
         )
-        self.catalogue.report_used(request_id, sum(path.stat().st_size for path in files))
+        return sum(path.stat().st_size for path in files)
 
 
 def mous_of(record: RequestRecord) -> Uid:

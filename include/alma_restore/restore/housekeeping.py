@@ -10,6 +10,7 @@ from alma_restore.catalogue.records import RequestRecord
 from alma_restore.catalogue.states import ACTIVE
 from alma_restore.delivery import expiry
 from alma_restore.delivery.expiry import Removal
+from alma_restore.errors import Misconfigured
 from alma_restore.restore import closing, telling
 from alma_restore.restore.house import House
 from alma_restore.workspace import Workspace
@@ -43,11 +44,14 @@ def remove_old_workspaces(house: House) -> list[str]:
 
     That is done once it has been there for `workspace_keep_days`, and at once where nothing is kept: there its CASA
     could not be stopped when the request ended. A workspace in which CASA may still be at work stays.
+
+    Raises:
+        Misconfigured: some cannot be removed; all others have been.
     """
     now = datetime.now(timezone.utc)
     until = now - timedelta(days=house.settings.workspace_keep_days)
     spool = house.settings.spool_root.resolve()
-    removed = []
+    removed, problems = [], []
     for record in _requests(house, now - _CLOSED_AFTER):
         folder = Path(record.workspace) if record.workspace else None
         ended_at = record.ended_at if record.ended else None
@@ -55,8 +59,17 @@ def remove_old_workspaces(house: House) -> list[str]:
             continue
         is_due = ended_at < until or (ended_at < now - _CLOSED_AFTER and not closing.is_kept(house, record))
         if closing.stop_casa(house, record) and is_due:
-            Workspace(folder).remove()
-            removed.append(str(folder))
+            try:
+                Workspace(folder).remove()
+            except OSError as error:
+                problems.append(f"{folder}: {error}")
+            else:
+                removed.append(str(folder))
+    if problems:
+        raise Misconfigured(
+            f"{len(problems)} workspaces cannot be removed: {'; '.join(problems)}.",
+            remedy="Remove them by hand, or mend their owner or their disk.",
+        )
     return removed
 
 

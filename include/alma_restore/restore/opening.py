@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from alma_restore import log_fields
@@ -85,12 +86,35 @@ def prepare(house: House, request_id: str) -> Workspace:
             f"This restore needs {size(needed)} of disk, {size(spare)} stay free; {spool} has {size(total)} in all.",
             remedy="Give the spool a larger disk (ALMA_RESTORE_SPOOL), or look at the settings of `disk`.",
         )
-    house.catalogue.reserve(
-        request_id, spool, needed, free_bytes=lambda: shutil.disk_usage(spool).free, spare_bytes=spare
-    )
+    _reserve(house, request_id, needed)
     workspace.create(_metadata(house, record, calibration))
     house.catalogue.set_workspace(request_id, str(workspace.root))
     return workspace
+
+
+def promise_disk_again(house: House, record: RequestRecord) -> None:
+    """A restore that is run again from the middle gets its promise of disk anew: its end had given it back.
+
+    Raises:
+        NotAvailable: too little disk is free now; when others have finished there will be more.
+    """
+    there = record.workspace and Workspace(Path(record.workspace)).metadata_file.exists()
+    if not there or house.catalogue.is_promised(record.id):
+        return
+    calibration = house.archive.metadata.calibration(mous_of(record))
+    _reserve(house, record.id, _bytes_needed(house, record, calibration), house.bytes_used(record.id))
+
+
+def _reserve(house: House, request_id: str, needed: int, used: int = 0) -> None:
+    spool = house.settings.spool_root
+    house.catalogue.reserve(
+        request_id,
+        spool,
+        needed,
+        used_bytes=used,
+        free_bytes=lambda: shutil.disk_usage(spool).free,
+        spare_bytes=house.settings.disk.spare_bytes,
+    )
 
 
 def _mous(house: House, request: RestoreRequest) -> Uid:

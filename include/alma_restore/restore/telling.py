@@ -13,11 +13,9 @@ from alma_restore.errors import Inconsistent
 from alma_restore.mail import compose, send
 from alma_restore.mail.compose import Occasion
 from alma_restore.mail.send import Outcome
+from alma_restore.request import UNASKED
 from alma_restore.restore.house import House
 from alma_restore.workspace import Workspace
-
-UNASKED = frozenset({"detection", "backfill"})
-"""Doors behind which nobody waits for the word that a restore has begun."""
 
 
 def tell_accepted(house: House, request_id: str) -> None:

@@ -63,6 +63,10 @@ class AirflowRuns:
         if states - _ENDED != {None}:  # tasks that never began will not begin in a run that has ended
             raise NotAvailable("The run is still cleaning up.", remedy="Try again in a moment.")
 
+    async def is_gone(self, run_id: str) -> bool:
+        """Whether Airflow knows nothing of a run: it never began, or was deleted."""
+        return not await self._instances(run_id)
+
     async def retry(self, run_id: str, conf: Mapping[str, Any]) -> None:
         """Run again what did not succeed, and everything behind it; a run that is gone starts anew."""
         instances = await self._instances(run_id)

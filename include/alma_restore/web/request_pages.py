@@ -109,8 +109,8 @@ async def cancel(
         raise HTTPException(403, "Only its asker or an operator may cancel this restore.")
     if not record.ended:
         await run_in_threadpool(house.catalogue.cancel, request_id, f"Cancelled by {who.name}.")
-        if record.run_id:
-            await runs.cancel(record.run_id)
+    if record.run_id and (not record.ended or record.state == "cancelled"):  # again: Airflow may not have heard of it
+        await runs.cancel(record.run_id)
     return _back_to(request, request_id)
 
 
@@ -123,8 +123,9 @@ async def retry(request: Request, request_id: str, who: SentFormDep, house: Hous
     asked = record.asked
     run_id = record.run_id or asked.run_id
     await runs.wait_until_settled(run_id)
+    attempt = 1 if await runs.is_gone(run_id) else None  # a new run counts its attempts anew
     try:
-        await run_in_threadpool(house.catalogue.reopen, request_id, f"Tried again by {who.name}.", run_id)
+        await run_in_threadpool(house.catalogue.reopen, request_id, f"Tried again by {who.name}.", run_id, attempt)
     except IllegalTransition:
         return _back_to(request, request_id)
     try:

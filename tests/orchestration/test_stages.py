@@ -1,0 +1,83 @@
+"""What surrounds each stage: which attempt at a request it belongs to, and the disk that is promised to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from alma_restore.catalogue.store import Catalogue
+from alma_restore.errors import CasaFailed, Corrupt
+from alma_restore.orchestration import stages, stopped_tasks
+from alma_restore.orchestration.open_house import open_house
+from alma_restore.request import RestoreRequest
+from alma_restore.restore import opening
+from alma_restore.restore.house import House
+from alma_restore.uid import Uid
+
+MOUS = Uid("uid://A001/X1284/X266")
+RUN = "a_run"
+
+
+@pytest.fixture
+def house(home: Path, catalogue: Catalogue) -> House:
+    return open_house()
+
+
+@pytest.fixture
+def task_begins(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A task of the run begins, its tasks having been cleared so many times."""
+
+    def begin(cleared: int = 0) -> None:
+        instance = SimpleNamespace(
+            try_number=1, max_tries=0, map_index=-1, task=SimpleNamespace(on_kill=lambda: None), run_id=RUN
+        )
+        context: dict[str, Any] = {"dag_run": SimpleNamespace(run_id=RUN, clear_number=cleared), "ti": instance}
+        for module in (stages, stopped_tasks):
+            monkeypatch.setattr(module, "get_current_context", lambda: context)
+
+    return begin
+
+
+@pytest.fixture
+def request_id(house: House) -> str:
+    record = house.catalogue.open_request(RestoreRequest(mous_uid=MOUS), RUN)
+    opening.admit(house, record.id)
+    opening.prepare(house, record.id)
+    return record.id
+
+
+def fail(house: House, stage: str, error: Exception) -> None:
+    with pytest.raises(AirflowFailException), stages.stage(stage, house):
+        raise error
+
+
+def test_the_reason_stands_after_a_task_of_a_running_restore_was_cleared(
+    house: House, request_id: str, task_begins: Callable[..., None]
+) -> None:
+    task_begins(cleared=1)
+    fail(house, "fetch_asdm", Corrupt("The first block is damaged on tape."))
+    with pytest.raises(AirflowFailException, match="has ended already"), stages.stage("fetch_asdm", house):
+        pass
+    record = house.catalogue.get(request_id)
+    assert (record.state, record.reason) == ("failed", "The first block is damaged on tape.")
+
+
+def test_a_restore_that_is_run_again_is_promised_its_disk_again(
+    house: House, request_id: str, task_begins: Callable[..., None]
+) -> None:
+    spool = house.settings.spool_root
+    promised = house.catalogue.reserved_bytes(spool)
+    task_begins()
+    fail(house, "run_casa", CasaFailed("It crashed."))
+    house.catalogue.release(request_id)
+
+    (house.workspace(request_id).rawdata / "raw").write_bytes(bytes(1000))
+    task_begins(cleared=1)
+    with stages.stage("run_casa", house):
+        assert promised - 100_000 < house.catalogue.reserved_bytes(spool) <= promised - 1000
+    assert house.catalogue.get(request_id).state == "running"
