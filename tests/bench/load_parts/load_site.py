@@ -120,13 +120,15 @@ def _databases(database: str, run: Path) -> Iterator[tuple[dict[str, str], str]]
         return
     with postgresql("airflow", "catalogue") as server:
         url = f"postgresql+psycopg://{server}/catalogue"
-        airflow = f"postgresql+psycopg2://{server}/airflow"
-        variables = {
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow,
-            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",  # Airflow's own; the laptop's is for few restores
-            "ALMA_RESTORE_CATALOGUE_URL": url,
-        }
-        yield variables, url
+        yield on_postgresql(server) | {"ALMA_RESTORE_CATALOGUE_URL": url}, url
+
+
+def on_postgresql(server: str) -> dict[str, str]:
+    """Airflow's variables for a database on this server."""
+    return {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{server}/airflow",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",  # Airflow's own; the laptop's is for few restores
+    }
 
 
 @contextmanager

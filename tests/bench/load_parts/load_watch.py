@@ -114,8 +114,13 @@ def _processor_time(families: dict[str, list[psutil.Process]]) -> dict[str, floa
     scheduler = families.get("scheduler", [])[:1]
     alone = sum(_cpu_s(process, children=False) for process in scheduler)
     tasks = {"scheduler": alone, "tasks": spent["scheduler"] - alone} if scheduler else {}
-    whole = psutil.cpu_times()
-    return spent | tasks | {"machine": whole.user + whole.nice + whole.system + whole.irq + whole.softirq}
+    return spent | tasks | {"machine": machine_busy_s()}
+
+
+def machine_busy_s() -> float:
+    """Processor time of everything on this machine so far."""
+    spent = psutil.cpu_times()
+    return float(spent.user + spent.nice + spent.system + spent.irq + spent.softirq)
 
 
 def _cpu_s(process: psutil.Process, *, children: bool = True) -> float:
