@@ -50,6 +50,10 @@ def take(browser: Browser, live: LiveAirflow) -> None:
     page.set_viewport_size({"width": 1280, "height": 1180})
     page.goto(f"/mous/requests/{request_id}/report")
     picture(page, "report", width=1280, height=1180)
+    airflow.evaluate("localStorage.setItem('default_dag_view', JSON.stringify('graph'))")
+    airflow.goto(f"/dags/restore_mous/runs/{live.catalogue.get(request_id).run_id}")
+    expect(airflow.locator(".react-flow__node", has_text="close_request")).to_be_visible(timeout=LIMIT_MS)
+    picture(airflow, "restore-dag", width=1500, height=760)
 
 
 def logged_in(browser: Browser, live: LiveAirflow) -> Page:
