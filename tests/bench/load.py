@@ -32,25 +32,30 @@ def run(home: Path, wanted: argparse.Namespace) -> list[dict[str, Any]]:
     """Carry the load and look at what came of it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever stops it, nothing is left running
     killed: Counter[str] = Counter()
+    started: Counter[str] = Counter()
     with ExitStack() as stack:
         site = stack.enter_context(load_site(home, wanted.mous, wanted.database, soak=wanted.soak))
         say(f"Airflow is up at port {site.airflow.port}")
         watch = Watch(site, say)
         watch.look()
+        if wanted.soak:
+            site.ask_over_sftp(wanted.mous)
+        site.backfill()
         with ExitStack() as trouble:
             if wanted.soak:
+                stack.enter_context(beside(faults.restart_components(site, started)))
+                trouble.enter_context(faults.cut_connections(site))
                 trouble.enter_context(beside(faults.hide_metadata(site.archive.folder)))
                 trouble.enter_context(beside(faults.kill_components(site, killed, say)))
-            site.backfill()
             watch.until(lambda sample: sample.ended >= wanted.mous, wanted.limit)
-        site.airflow.wait_until_healthy()
+        watch.until(lambda sample: not sample.unhealthy, limit_s=watch.samples[-1].at + 180)
         watch.until(lambda _: _runs_ended(site), limit_s=watch.samples[-1].at + 600)
         broken = broken_promises(site, wanted.mous, faults=wanted.soak)
         states = Counter(record.state for record in site.catalogue.find(limit=wanted.mous * 2).requests)
         tasks = _tasks(site)
     for sentence in broken:
         say(f"BROKEN: {sentence}")
-    return _rows(watch.samples, states, tasks, killed, len(broken))
+    return _rows(watch.samples, states, tasks, killed, len(broken)) + _soak_rows(site, killed, started)
 
 
 def say(text: str) -> None:
@@ -58,8 +63,8 @@ def say(text: str) -> None:
 
 
 def _runs_ended(site: LoadSite) -> bool:
-    active = site.airflow.api("GET", "dags/~/dagRuns", params={"state": ["queued", "running"]}).json()
-    return not active.get("total_entries", 1)
+    active = site.airflow.api("GET", "dags/~/dagRuns", params={"state": ["queued", "running"], "limit": 1})
+    return active.is_success and not active.json()["total_entries"]
 
 
 def _tasks(site: LoadSite) -> int:
@@ -100,9 +105,28 @@ def _rows(
         told = [sample.memory.get(name, 0.0) for sample in samples]
         note = f"after a quarter {told[len(told) // 4]:.0f}, at the end {told[-1]:.0f}"
         rows.append(_row(f"memory of {name}, MiB", round(max(told)), note))
-    if killed:
-        rows.append(_row("killed", killed.total(), ", ".join(f"{name} {times}" for name, times in killed.items())))
     return rows
+
+
+def _soak_rows(site: LoadSite, killed: Counter[str], started: Counter[str]) -> list[dict[str, Any]]:
+    """What went wrong because the soak wanted it to; none where it wanted nothing."""
+    if not site.proxies:
+        return []
+    cut = {name: (proxy.cut, proxy.passed) for name, proxy in site.proxies.items()}
+    ended = started - killed
+    return [
+        _row("killed", killed.total(), _counts(killed)),
+        _row("ended by themselves and started again", ended.total(), _counts(ended)),
+        _row(
+            "connections cut",
+            sum(times for times, _ in cut.values()),
+            ", ".join(f"{name} {times} of {passed}" for name, (times, passed) in cut.items()),
+        ),
+    ]
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {times}" for name, times in counter.items())
 
 
 def _row(what: str, value: float, note: str = "") -> dict[str, Any]:

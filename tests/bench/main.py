@@ -55,8 +55,8 @@ def main() -> int:
         return 2 if wanted.name else 0
     home = Path(os.environ.get("ALMA_RESTORE_HOME") or HERE.parents[1] / "var").absolute() / "bench" / wanted.name
     home.mkdir(parents=True, exist_ok=True)
-    folders = (HERE, HERE / "load_parts", HERE.parent / "production", HERE.parents[1] / "include" / "casa_side")
-    sys.path[:0] = map(str, folders)
+    tests, casa_side = HERE.parent, HERE.parents[1] / "include" / "casa_side"
+    sys.path[:0] = map(str, (HERE, HERE / "load_parts", tests / "production", casa_side, tests))
     bench = importlib.import_module(wanted.name)
     if hasattr(bench, "options"):
         own = argparse.ArgumentParser(prog=f"./run bench {wanted.name}", description=known[wanted.name])

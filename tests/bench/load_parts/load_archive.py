@@ -75,6 +75,11 @@ class LoadArchive:
             f'[installation.environment]\nCOPY_ENGINE_PREPARED = "{self._prepared}"\nCOPY_ENGINE_FAULTS = "{faults}"\n'
         )
 
+    def fingerprint(self, number: int) -> str:
+        """Of the calibration of the MOUS of this number, as detection tells it."""
+        metadata = Metadata(lambda: closing(embedded.connect(self.folder / "metadata.sqlite")))
+        return metadata.calibration(clone(number).uid).fingerprint
+
     def _prepare(self) -> None:
         """Restore the template with CASA, and keep what CASA says of the result."""
         workspace = self._staged()

@@ -1,7 +1,8 @@
 """What goes wrong during a soak: one in a hundred of every outside call, and a component killed every minute.
 
-All of it happens outside the package: the stand-ins and the copy engine misbehave, connections to the catalogue and the
-mail server go through a proxy that cuts some (load_servers), and the archive's metadata file is away now and then.
+All of it happens outside the package: the stand-ins and the copy engine misbehave, connections to the catalogue,
+Airflow's own database, the mail server and the SFTP site go through proxies that cut some (load_servers), and the
+archive's metadata file is away now and then.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 
@@ -25,7 +26,19 @@ Work = Callable[[threading.Event], None]
 
 KILL_EVERY_S = 60.0
 DOWN_S = 5.0
-"""How long a service manager takes to start a component again."""
+"""How long a service manager takes to see that a component has ended, and to start it again."""
+
+
+@contextmanager
+def cut_connections(site: LoadSite) -> Iterator[None]:
+    """Until the block ends, the proxies cut one connection in a hundred."""
+    for proxy in site.proxies.values():
+        proxy.rate = RATE
+    try:
+        yield
+    finally:
+        for proxy in site.proxies.values():
+            proxy.rate = 0.0
 
 
 def hide_metadata(archive: Path) -> Work:
@@ -42,7 +55,7 @@ def hide_metadata(archive: Path) -> Work:
 
 
 def kill_components(site: LoadSite, killed: Counter[str], say: Callable[[str], None]) -> Work:
-    """Every minute one component, or the process of one task, is killed; a component is started again."""
+    """Every minute one component, or the process of one task, is killed."""
 
     def work(stop: threading.Event) -> None:
         for victim in cycle([*COMPONENTS, "task"]):
@@ -52,10 +65,20 @@ def kill_components(site: LoadSite, killed: Counter[str], say: Callable[[str], N
                 _kill_a_task(site)
             else:
                 site.airflow.kill_component(victim)
-                stop.wait(DOWN_S)
-                site.airflow.start_component(victim)
             killed[victim] += 1
             say(f"killed: {victim}")
+
+    return work
+
+
+def restart_components(site: LoadSite, started: Counter[str]) -> Work:
+    """What a service manager does: a component that was killed, or has ended by itself, is started again."""
+
+    def work(stop: threading.Event) -> None:
+        while not stop.wait(DOWN_S):
+            for component in set(COMPONENTS) - site.airflow.running().keys():
+                site.airflow.start_component(component)
+                started[component] += 1
 
     return work
 

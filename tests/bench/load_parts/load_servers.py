@@ -29,17 +29,23 @@ class FaultyNgas(NgasServer):
 
 
 class FaultyProxy:
-    """Passes connections on to a server of this machine, and resets one in a hundred, at once or after some bytes.
+    """Passes connections on to a server of this machine, and resets some of them, at once or after some bytes.
 
     Args:
         to: the server's port.
+        within: a connection that is to break does so before it has sent as many bytes.
+
+    Attributes:
+        rate: how many connections are to break, of one.
+        passed, cut: how many there were, and how many of them broke.
     """
 
-    def __init__(self, to: int) -> None:
-        self._to = to
+    def __init__(self, to: int, within: int = 4000) -> None:
+        self._to, self._within = to, within
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = int(self._listener.getsockname()[1])
-        self.cut = 0
+        self.rate = 0.0
+        self.passed = self.cut = 0
 
     def __enter__(self) -> FaultyProxy:
         threading.Thread(target=self._listen, daemon=True).start()
@@ -59,28 +65,39 @@ class FaultyProxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        faulty = random.random() < RATE
-        self.cut += faulty
+        breaks_after = random.randrange(self._within) if random.random() < self.rate else None
+        self.passed += 1
         with closing(client), suppress(OSError), socket.create_connection(("127.0.0.1", self._to)) as server:
-            back = threading.Thread(target=_pass_on, args=(server, client, None), daemon=True)
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            back = threading.Thread(target=_pass_on, args=(server, client), daemon=True)
             back.start()
-            _pass_on(client, server, random.randrange(4000) if faulty else None)
-            if faulty:
-                for end in (client, server):  # closing it now resets it
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                client.shutdown(socket.SHUT_RDWR)
-            else:
-                back.join()
+            # What has not broken by the time that nothing is to break any more holds to its end.
+            if _pass_on(client, server, breaks_after) and (self.rate or _pass_on(client, server)):
+                self.cut += 1
+                for end in (client, server):
+                    _reset(end)
+            back.join()
 
 
-def _pass_on(source: socket.socket, target: socket.socket, at_most: int | None) -> None:
-    """Until the source ends or, given a number, that many bytes have passed."""
-    with suppress(OSError):
+def _pass_on(source: socket.socket, target: socket.socket, at_most: int | None = None) -> bool:
+    """Until the source ends, which the target is told, or, given a number, that many bytes have passed: then True."""
+    with suppress(OSError):  # of an end that was killed, too: its server must not wait for it with locks held
         while at_most is None or at_most > 0:
             content = source.recv(65536)
             if not content:
                 break
             target.sendall(content)
             at_most = None if at_most is None else at_most - len(content)
-        if at_most is None:
-            target.shutdown(socket.SHUT_WR)
+        else:
+            return True
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+    return False
+
+
+def _reset(end: socket.socket) -> None:
+    """Wake whoever reads from it, and have its closing reset the connection."""
+    with suppress(OSError):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        end.shutdown(socket.SHUT_RDWR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 
-from load_archive import DAYS, UNTIL, LoadArchive
+from load_archive import DAYS, UNTIL, LoadArchive, clone
 from load_servers import EXPORTER, RATE, FaultyNgas, FaultyProxy
 from servers import postgresql
 from sqlalchemy import make_url
@@ -28,6 +29,16 @@ from alma_restore.demo.mail_catcher import MailCatcher
 from alma_restore.demo.ngas_server import NgasServer
 from alma_restore.demo.small_airflow import SmallAirflow, free_port
 from alma_restore.settings import Settings
+from far_end import FarEnd, far_end
+
+SFTP_SITE = "far_end"
+"""The name of Airflow's connection to it."""
+
+DATABASES = {"catalogue": "ALMA_RESTORE_CATALOGUE_URL", "Airflow's database": "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"}
+"""The variables with the URLs."""
+
+WITHIN_BYTES = {"SFTP": 1_000_000, "Airflow's database": 40_000}
+"""Where what is to break does so later than elsewhere: in the middle of a delivery, or of a scheduler's work."""
 
 TASKS_AT_ONCE = {"sqlite": 4, "postgresql": 8}
 RESTORES_AT_ONCE = {"sqlite": 4, "postgresql": 24}
@@ -40,6 +51,8 @@ class LoadSite:
 
     Attributes:
         catalogue: seen without any faults.
+        far_folder: of the deliveries over SFTP; in a soak alone.
+        proxies: through which Airflow and its tasks reach servers in a soak.
     """
 
     archive: LoadArchive
@@ -47,6 +60,28 @@ class LoadSite:
     catalogue: Catalogue
     mails: MailCatcher
     settings: Settings
+    far_folder: Path
+    proxies: dict[str, FaultyProxy]
+
+    def ask_over_sftp(self, mous: int) -> None:
+        """Have half of the MOUSs delivered to the SFTP site.
+
+        Each gets its run under the very id that detection would give it, so that detection finds it asked for already.
+        """
+        self._unpause("restore_mous")
+        for number in over_sftp(mous):
+            uid, fingerprint = clone(number).uid, self.archive.fingerprint(number)
+            run_id = f"mous__{uid.sanitised}__{fingerprint[:8]}"
+            conf = {
+                "mous_uid": uid,
+                "email": demo.REQUESTER,
+                "origin": "backfill",
+                "correlation_id": run_id,
+                "fingerprint": fingerprint,
+                "destination": f"sftp://{SFTP_SITE}/{self.far_folder}",
+            }
+            run = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
+            self.airflow.api("POST", "dags/restore_mous/dagRuns", json=run).raise_for_status()
 
     def backfill(self) -> None:
         """Have detection look at all the days of the archive, as `alma-restore backfill` does."""
@@ -71,15 +106,22 @@ class LoadSite:
             time.sleep(0.5)
 
 
+def over_sftp(mous: int) -> range:
+    """The numbers of those MOUSs that a soak delivers over SFTP."""
+    return range(0, mous, 2)
+
+
 @contextmanager
 def load_site(home: Path, mous: int, database: str, *, soak: bool = False) -> Iterator[LoadSite]:
     """Start everything, and stop it.
 
     Args:
         mous: how many there are to restore.
-        soak: with servers and connections that fail now and then, and an Airflow that soon misses what was killed.
+        soak: with servers that fail now and then, proxies that can cut connections, an SFTP site, and an Airflow that
+            soon misses what was killed.
     """
     here, ports = DemoPlace(home), DemoPorts(free_port(), free_port(), free_port())
+    far_folder, proxies = here.run / "far-end" / "incoming", dict[str, FaultyProxy]()
     shutil.rmtree(here.run, ignore_errors=True)
     here.run.mkdir(parents=True)
     archive = LoadArchive(home, mous, Path(os.environ["ALMA_RESTORE_CASA_PYTHON"]))
@@ -101,7 +143,10 @@ def load_site(home: Path, mous: int, database: str, *, soak: bool = False) -> It
             "ALMA_RESTORE_RESTORES_AT_ONCE": str(RESTORES_AT_ONCE[database]),
         }
         if soak:
-            environment |= stack.enter_context(_trouble(ports.smtp, catalogue_url))
+            sftp = stack.enter_context(far_end(far_folder.parent))
+            urls = {name: environment[each] for name, each in DATABASES.items() if each in database_variables}
+            proxies = stack.enter_context(_proxies(ports.smtp, sftp.port, urls))
+            environment |= _trouble(proxies, sftp, far_folder, urls)
         template = home / f"airflow-{version('apache-airflow')}.db" if database == "sqlite" else None
         airflow = SmallAirflow(here.run / "airflow", template, environment, ports.airflow)
         stack.callback(airflow.stop)
@@ -109,7 +154,8 @@ def load_site(home: Path, mous: int, database: str, *, soak: bool = False) -> It
         migrate(catalogue_url)
         airflow.start()
         airflow.wait_until_healthy()
-        yield LoadSite(archive, airflow, Catalogue(catalogue_url), mails, Settings(home=here.run))
+        catalogue, settings = Catalogue(catalogue_url), Settings(home=here.run)
+        yield LoadSite(archive, airflow, catalogue, mails, settings, far_folder, proxies)
 
 
 @contextmanager
@@ -132,18 +178,31 @@ def on_postgresql(server: str) -> dict[str, str]:
 
 
 @contextmanager
-def _trouble(smtp: int, catalogue_url: str) -> Iterator[dict[str, str]]:
-    """Variables of a soak: what leads to the mail server and to the catalogue goes through proxies."""
-    url = make_url(catalogue_url)
+def _proxies(smtp: int, sftp: int, urls: dict[str, str]) -> Iterator[dict[str, FaultyProxy]]:
+    """One for each of the servers, which cuts nothing yet."""
+    ports = {"mail": smtp, "SFTP": sftp, **{name: make_url(url).port for name, url in urls.items()}}
     with ExitStack() as stack:
-        if url.port:
-            url = url.set(port=stack.enter_context(FaultyProxy(url.port)).port)
-        mail = {"host": "127.0.0.1", "port": stack.enter_context(FaultyProxy(smtp)).port}
-        plain = {"disable_ssl": True, "disable_tls": True}
         yield {
-            "AIRFLOW_CONN_ALMA_SMTP": json.dumps({"conn_type": "smtp", **mail, "extra": plain}),
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
-            "ALMA_RESTORE_CATALOGUE_URL": url.render_as_string(hide_password=False),
-            "ALMA_RESTORE_EXPORTER__COMMAND": json.dumps([sys.executable, str(EXPORTER)]),
+            name: stack.enter_context(FaultyProxy(port, WITHIN_BYTES.get(name, 4000))) for name, port in ports.items()
         }
+
+
+def _trouble(proxies: dict[str, FaultyProxy], sftp: FarEnd, far_folder: Path, urls: dict[str, str]) -> dict[str, str]:
+    """Variables of a soak: what leads to the servers goes through the proxies."""
+    host = {name: {"host": "127.0.0.1", "port": proxy.port} for name, proxy in proxies.items()}
+    plain = {"disable_ssl": True, "disable_tls": True}
+    kind, key, *_ = (sftp.folder / "host_key.pub").read_text().split()
+    keys = {"key_file": str(sftp.client_key), "host_key": f"{kind} {key}"}
+    databases = {DATABASES[name]: make_url(url).set(**host[name]) for name, url in urls.items()}
+    return {
+        **{variable: url.render_as_string(hide_password=False) for variable, url in databases.items()},
+        "AIRFLOW_CONN_ALMA_SMTP": json.dumps({"conn_type": "smtp", **host["mail"], "extra": plain}),
+        f"AIRFLOW_CONN_{SFTP_SITE.upper()}": json.dumps(
+            {"conn_type": "sftp", **host["SFTP"], "login": getpass.getuser(), "extra": keys}
+        ),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_RECYCLE": "20",  # s; kept for ever, there would be few to cut
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+        "ALMA_RESTORE_DELIVERY__SFTP_ROOTS": json.dumps([f"sftp://{SFTP_SITE}/{far_folder}"]),
+        "ALMA_RESTORE_EXPORTER__COMMAND": json.dumps([sys.executable, str(EXPORTER)]),
+    }
