@@ -67,6 +67,17 @@ def test_the_reason_stands_after_a_task_of_a_running_restore_was_cleared(
     assert (record.state, record.reason) == ("failed", "The first block is damaged on tape.")
 
 
+def test_a_task_that_begins_as_its_restore_is_cancelled_is_not_tried_again(
+    house: House, request_id: str, task_begins: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    just_before = house.catalogue.by_run_id(RUN)
+    house.catalogue.cancel(request_id)
+    monkeypatch.setattr(Catalogue, "by_run_id", lambda *_: just_before)
+    task_begins()
+    with pytest.raises(AirflowFailException, match="is cancelled"), stages.stage("fetch_asdm", house):
+        pass
+
+
 def test_a_restore_that_is_run_again_is_promised_its_disk_again(
     house: House, request_id: str, task_begins: Callable[..., None]
 ) -> None:

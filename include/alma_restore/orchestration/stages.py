@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from alma_restore import log_fields
 from alma_restore.catalogue.records import TRIED_AGAIN, RequestRecord
+from alma_restore.catalogue.states import IllegalTransition
 from alma_restore.errors import RestoreError
 from alma_restore.orchestration.stopped_tasks import word_left_when_stopped
 from alma_restore.restore import opening
@@ -79,7 +80,10 @@ def _enter(house: House, record: RequestRecord, name: str) -> RequestRecord:
         house.catalogue.reopen(record.id, f"Cleared in Airflow, to run again from {name}.", attempt=attempt)
     elif attempt > record.attempt:  # else the next task would take this attempt's failure for an earlier one's
         house.catalogue.begin_attempt(record.id, attempt)
-    return house.catalogue.start_stage(record.id, name)
+    try:
+        return house.catalogue.start_stage(record.id, name)
+    except IllegalTransition as ended:  # at this very moment; there is nothing to try again
+        raise AirflowFailException(str(ended)) from ended
 
 
 def _tries_left() -> bool:
