@@ -224,10 +224,18 @@ def test_a_disk_full_of_promises_pauses_a_restore_until_another_has_ended(restor
             waited.append(text)
             catalogue.release(other.id)
 
+    told, report_used = {}, Catalogue.report_used
+
+    def note_stage(self, request_id, used_bytes):
+        told[self.get(request_id).stage] = used_bytes
+        report_used(self, request_id, used_bytes)
+
     monkeypatch.setattr(Catalogue, "note", end_the_other)
+    monkeypatch.setattr(Catalogue, "report_used", note_stage)
     request, _ = restore(mous_uid=ONE_EB)
     assert request.state == "delivered"
     assert "promised to 1 other" in waited[0]
+    assert 0 < told["stage"] < told["verify"] <= told["deliver"], "what CASA wrote is no promise any more"
     stages = [line.stage for line in catalogue.history(request.id)]
     assert stages.count("open_request") == 1, "while it waits, it is seen to wait for disk"
 

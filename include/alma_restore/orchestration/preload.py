@@ -1,8 +1,8 @@
 """What tasks import, imported once by the process that tasks are forked from.
 
 LocalExecutor's scheduler and Celery's worker fork a process for each task, the dag-processor one for each DAG file;
-what they have imported already costs those nothing. Importing it anew takes most of a task's processor time, ten times
-a restore (docs/benchmarks.md).
+what they have imported already costs those nothing. Importing it anew takes most of a task's processor time, and a
+restore has eight tasks (docs/benchmarks.md).
 
 Airflow imports this module when it starts (entry point `airflow.policy`), in each of its processes; only those that
 fork tasks go on. No settings are read here: each task reads them anew.

@@ -127,7 +127,7 @@ def deliver() -> str:
         return closing.deliver(house, request_id).path
 
 
-@task(retries=2)
+@task(retries=RETRIES, retry_delay=RETRY_DELAY)
 def close_request() -> None:
     """Whatever happened: store the end, tell the requester, clean up."""
     from alma_restore.restore import closing

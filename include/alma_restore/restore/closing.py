@@ -94,6 +94,6 @@ def _end(house: House, record: RequestRecord, stopped: str) -> RequestRecord:
         return house.catalogue.cancel(record.id, stopped)
     lost = RestoreError(
         f"The task of the stage {record.stage or 'open_request'} ended without saying why.",
-        remedy="It was killed, or its machine was lost: clear it in Airflow to run it again.",
+        remedy="It was killed, its machine was lost, or Airflow could not store its end. Clear it to run it again.",
     )
     return house.catalogue.fail(record.id, lost, record.stage)
