@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the tests talk to for real, where this is Debian and we may: servers and a browser, from Debian's
 # packages. Elsewhere the tests that need a missing one say so and are skipped.
+#
+# Arguments: other peers than those of `./run test`, each as package:file, the file that shows that it is there.
 set -euo pipefail
 
-# package: the file that shows that it is there
-peers=(
+peers=("$@")
+[ $# -gt 0 ] || peers=(
     "openssh-server:/usr/sbin/sshd"
     "postgresql:/usr/lib/postgresql"
     "chromium:/usr/bin/chromium"
