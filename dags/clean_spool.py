@@ -31,7 +31,8 @@ from alma_restore.orchestration import housekeeping_tasks as tasks
     doc_md=__doc__,
 )
 def clean_spool() -> None:
-    tasks.end_lost_requests() >> tasks.remove_old_workspaces()
+    tasks.end_lost_requests()
+    tasks.remove_old_workspaces()
     tasks.warn_before_expiry() >> tasks.expire_deliveries()
 
 

@@ -63,6 +63,8 @@ def _of_requests(figures: Figures) -> Iterator[Metric]:
     yield _gauge("ended_last_day", "Requests that ended in the last 24 hours, by state and reason.", reason, ended)
     running = [((at.state, at.stage), at.requests) for at in figures.active]
     yield _gauge("active", "Requests that have not ended, by state and stage.", ("state", "stage"), running)
+    text = "Calibrations found that are to be restored, and have no request yet."
+    yield _gauge("calibrations_pending", text, (), [((), figures.pending)])
     retries = [((stage,), number) for stage, number in figures.retries.items()]
     yield _gauge("retries_last_day", "Stages repeated by themselves in the last 24 hours.", ("stage",), retries)
 
@@ -70,10 +72,11 @@ def _of_requests(figures: Figures) -> Iterator[Metric]:
 def _of_time(figures: Figures, now: datetime) -> Iterator[Metric]:
     quiet = [((at.state, at.stage), (now - at.unchanged_since).total_seconds()) for at in figures.active]
     yield _gauge("quiet_seconds", "Since the stillest request of a stage changed.", ("state", "stage"), quiet)
-    accepted = [seconds for (state, _), seconds in quiet if state == "accepted"]
-    yield _gauge(
-        "queue_age_seconds", "How long the oldest request waits to begin.", (), [((), max(accepted, default=0))]
-    )
+    waiting = [seconds for (state, _), seconds in quiet if state == "accepted"]
+    if figures.pending_since:
+        waiting.append((now - figures.pending_since).total_seconds())
+    text = "How long the oldest request, or calibration found and not requested yet, waits to begin."
+    yield _gauge("queue_age_seconds", text, (), [((), max(waiting, default=0))])
     stages = figures.stage_seconds.items()
     yield _gauge(
         "stage_seconds",

@@ -152,6 +152,18 @@ def test_what_ended_long_ago_counts_for_ever_but_not_for_the_day(client, house, 
     assert told["alma_restore_quiet_seconds", "run_casa", "running"] > 86400
 
 
+def test_what_detection_found_waits_until_somebody_asks_for_it(client, house):
+    now = datetime.now(timezone.utc)
+    restores = detecting.detect(house, now - timedelta(days=30 * 365), now, backfill=False)
+    for asked in range(len(restores) + 1):
+        told = figures(client)
+        assert told["alma_restore_calibrations_pending",] == len(restores) - asked
+        assert (told["alma_restore_queue_age_seconds",] > 0) == (asked < len(restores))
+        for restore in restores[asked : asked + 1]:
+            request = house.catalogue.open_request(RestoreRequest.parse(restore.conf), restore.run_id)
+            house.catalogue.start_stage(request.id, "open_request")
+
+
 def test_a_backfill_is_no_detection(house):
     now = datetime.now(timezone.utc)
     detecting.detect(house, now - timedelta(days=1), now, backfill=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from alma_restore.archive.records import Calibration
@@ -64,19 +64,7 @@ class Calibrations(Store):
 
         A person's request that was refused, failed or was cancelled does not count: it may have been its own fault.
         """
-        later = aliased(CalibrationRow)
-        requested = exists().where(
-            RequestRow.mous_uid == CalibrationRow.mous_uid,
-            RequestRow.fingerprint == CalibrationRow.fingerprint,
-            or_(RequestRow.origin.in_(UNASKED), RequestRow.state.not_in(("refused", "failed", "cancelled"))),
-        )
-        superseded = exists().where(later.mous_uid == CalibrationRow.mous_uid, later.id > CalibrationRow.id)
-        pending = (
-            select(CalibrationRow)
-            .where(CalibrationRow.decision == "restore", ~requested, ~superseded)
-            .order_by(CalibrationRow.id)
-            .limit(limit)
-        )
+        pending = select(CalibrationRow).where(is_pending()).order_by(CalibrationRow.id).limit(limit)
         with self._read() as session:
             return tuple(record(CalibrationRecord, row) for row in session.scalars(pending))
 
@@ -108,6 +96,18 @@ class Calibrations(Store):
     def set_cursor(self, name: str, value: str) -> None:
         with self._write("cursor") as session:
             session.merge(CursorRow(name=name, value=value))
+
+
+def is_pending() -> ColumnElement[bool]:
+    """Whether a calibration still waits for its request (`Calibrations.pending_calibrations`)."""
+    later = aliased(CalibrationRow)
+    requested = exists().where(
+        RequestRow.mous_uid == CalibrationRow.mous_uid,
+        RequestRow.fingerprint == CalibrationRow.fingerprint,
+        or_(RequestRow.origin.in_(UNASKED), RequestRow.state.not_in(("refused", "failed", "cancelled"))),
+    )
+    superseded = exists().where(later.mous_uid == CalibrationRow.mous_uid, later.id > CalibrationRow.id)
+    return and_(CalibrationRow.decision == "restore", ~requested, ~superseded)
 
 
 def _known(session: Session, mous_uids: Sequence[Uid]) -> dict[tuple[Uid, str], CalibrationRow]:

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from alma_restore.catalogue.calibrations import is_pending
 from alma_restore.catalogue.engine import Store
 from alma_restore.catalogue.records import TRIED_AGAIN, Transition, record, stage_timings
 from alma_restore.catalogue.schema import (
@@ -59,6 +60,7 @@ class Figures:
         delivered_bytes: since; standing_deliveries, standing_bytes: not yet removed.
         reserved_bytes: promised and not yet written, by the root of the spool.
         casa_peak_bytes: the most memory of each CASA run whose request ended since.
+        pending: calibrations to be restored and not requested yet; pending_since: when the oldest was first seen.
         detected_at: when the archive was last looked through; calibration_at: when something new was found.
     """
 
@@ -72,6 +74,8 @@ class Figures:
     standing_bytes: int
     reserved_bytes: dict[str, int]
     casa_peak_bytes: list[int]
+    pending: int
+    pending_since: datetime | None
     detected_at: datetime | None
     calibration_at: datetime | None
 
@@ -83,6 +87,7 @@ class FiguresStore(Store):
         with self._read() as session:
             lines = _lines(session, since)
             standing, standing_bytes = _standing(session)
+            pending, pending_since = _pending(session)
             return Figures(
                 requests=_ends(session, None),
                 ended=_ends(session, since),
@@ -94,6 +99,8 @@ class FiguresStore(Store):
                 standing_bytes=standing_bytes,
                 reserved_bytes=_reserved(session),
                 casa_peak_bytes=_casa_peaks(session, since),
+                pending=pending,
+                pending_since=pending_since,
                 detected_at=_detected_at(session),
                 calibration_at=session.scalar(
                     select(CalibrationRow.first_seen).order_by(CalibrationRow.id.desc()).limit(1)
@@ -141,6 +148,12 @@ def _standing(session: Session) -> tuple[int, int]:
     standing = select(func.count(), func.sum(DeliveryRow.size_bytes)).where(DeliveryRow.removed_at.is_(None))
     number, size_bytes = session.execute(standing).one()
     return int(number), int(size_bytes or 0)
+
+
+def _pending(session: Session) -> tuple[int, datetime | None]:
+    pending = select(func.count(), func.min(CalibrationRow.first_seen)).where(is_pending())
+    number, since = session.execute(pending).one()
+    return int(number), since
 
 
 def _reserved(session: Session) -> dict[str, int]:
