@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from alma_restore.catalogue.states import ENDS, State
+from alma_restore.errors import Refused
 from alma_restore.request import RestoreRequest
 from alma_restore.uid import Uid
 
@@ -82,6 +83,15 @@ class RequestRecord:
             Refused: it was refused because it cannot be read.
         """
         return RestoreRequest.parse(self.request)
+
+    @property
+    def options(self) -> dict[str, Any] | None:
+        """What makes its result another one, with the delivery of the MOUS that it means; None: it cannot be read."""
+        try:
+            asked = self.asked
+        except Refused:
+            return None
+        return asked.model_copy(update={"fingerprint": self.fingerprint or asked.fingerprint}).options
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from alma_restore import log_fields
 from alma_restore.archive.records import Calibration, ExecutionBlock
 from alma_restore.casa import installations
 from alma_restore.catalogue.records import RequestRecord
+from alma_restore.catalogue.states import ACTIVE, DELIVERED
 from alma_restore.delivery import destination
 from alma_restore.errors import Misconfigured, Refused
-from alma_restore.request import RestoreRequest, readable_email
+from alma_restore.request import UNASKED, RestoreRequest, readable_email
 from alma_restore.restore.house import House, mous_of
 from alma_restore.rules import disk, eligibility
 from alma_restore.uid import Uid
@@ -50,19 +51,31 @@ def admit(house: House, request_id: str) -> None:
     """Decide whether this request can be carried out.
 
     Raises:
-        Refused: unknown uid, not restorable (DOMAIN section 2), CASA version not installed, destination not allowed.
+        Refused: unknown uid, not restorable (DOMAIN section 2), CASA version not installed, destination not allowed;
+            found by detection, while somebody has asked for the same thing.
     """
     record = house.catalogue.get(request_id)
     request = record.asked
     calibration = house.archive.metadata.calibration(_mous(house, request))
     verdict = eligibility.judge(calibration)
-    house.catalogue.identify(request_id, calibration.mous_uid, calibration.fingerprint)
+    record = house.catalogue.identify(request_id, calibration.mous_uid, calibration.fingerprint)
     log_fields.bind(request_id, calibration.mous_uid, "open_request")
     if not verdict.restorable:
         raise Refused(verdict.sentence, code=verdict.code)
+    _refuse_what_a_person_gets_already(house, record)
     destination.check(request.destination, house.settings)
     if request.casa_version:
         installations.among(request.casa_version, installations.load(house.settings))
+
+
+def _refuse_what_a_person_gets_already(house: House, record: RequestRecord) -> None:
+    """What detection or a backfill has found can wait in Airflow for days: somebody may have asked for it meanwhile."""
+    if record.asked.origin not in UNASKED:
+        return
+    for other in house.catalogue.find(states=ACTIVE | DELIVERED, uid=record.mous_uid, limit=1000).requests:
+        if other.origin not in UNASKED and other.options == record.options:
+            sentence = f"Request {other.number} asks for the same, and is {other.state}."
+            raise Refused(sentence, code="already_requested")
 
 
 def prepare(house: House, request_id: str) -> Workspace:

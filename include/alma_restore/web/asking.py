@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
@@ -49,7 +48,7 @@ async def ask_or_join(house: House, runs: AirflowRuns, request: RestoreRequest) 
 def one_like(house: House, request: RestoreRequest) -> RequestRecord | None:
     """A request that gives the asker what they want: one under way, or one whose delivery is still there."""
     found = house.catalogue.find(states=ACTIVE | DELIVERED, uid=request.mous_uid, limit=1000).requests
-    return next((each for each in found if _options(each) == request.options and _is_there(house, each)), None)
+    return next((each for each in found if each.options == request.options and _is_there(house, each)), None)
 
 
 def _is_there(house: House, record: RequestRecord) -> bool:
@@ -67,11 +66,3 @@ def _correlation_id(house: House, request: RestoreRequest) -> str:
     ended = house.catalogue.find(states=ENDS, uid=request.mous_uid, limit=1).total
     asked = json.dumps([request.mous_uid, request.options], sort_keys=True)
     return f"page-{hashlib.sha256(asked.encode()).hexdigest()[:16]}-{ended}"
-
-
-def _options(record: RequestRecord) -> dict[str, Any] | None:
-    try:
-        asked = record.asked
-    except Refused:
-        return None
-    return asked.model_copy(update={"fingerprint": record.fingerprint or asked.fingerprint}).options
