@@ -1,21 +1,25 @@
-"""What surrounds each stage: which attempt at a request it belongs to, and the disk that is promised to it."""
+"""What surrounds each stage: which attempt at a request it belongs to, the disk promised to it, how its task ended."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from alma_restore.catalogue.store import Catalogue
-from alma_restore.errors import CasaFailed, Corrupt
-from alma_restore.orchestration import stages, stopped_tasks
+from alma_restore.errors import CasaFailed, Corrupt, NotAvailable
+from alma_restore.orchestration import stages, task_ends
 from alma_restore.orchestration.open_house import open_house
 from alma_restore.request import RestoreRequest
-from alma_restore.restore import opening
+from alma_restore.restore import closing, opening
 from alma_restore.restore.house import House
 from alma_restore.uid import Uid
 
@@ -32,12 +36,12 @@ def house(home: Path, catalogue: Catalogue) -> House:
 def task_begins(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """A task of the run begins, its tasks having been cleared so many times."""
 
-    def begin(cleared: int = 0) -> None:
+    def begin(cleared: int = 0, retries: int = 0) -> None:
         instance = SimpleNamespace(
-            try_number=1, max_tries=0, map_index=-1, task=SimpleNamespace(on_kill=lambda: None), run_id=RUN
+            try_number=1, max_tries=retries, map_index=-1, task=SimpleNamespace(on_kill=lambda: None), run_id=RUN
         )
         context: dict[str, Any] = {"dag_run": SimpleNamespace(run_id=RUN, clear_number=cleared), "ti": instance}
-        for module in (stages, stopped_tasks):
+        for module in (stages, task_ends):
             monkeypatch.setattr(module, "get_current_context", lambda: context)
 
     return begin
@@ -92,3 +96,55 @@ def test_a_restore_that_is_run_again_is_promised_its_disk_again(
     with stages.stage("run_casa", house):
         assert promised - 100_000 < house.catalogue.reserved_bytes(spool) <= promised - 1000
     assert house.catalogue.get(request_id).state == "running"
+
+
+def ends_well() -> None:
+    """Nothing goes wrong."""
+
+
+def is_to_be_tried_again() -> None:
+    raise NotAvailable("The archive does not answer.")
+
+
+def defers() -> None:
+    raise TaskDeferred(trigger=TimeDeltaTrigger(timedelta(seconds=1)), method_name="finish")
+
+
+def is_killed() -> None:
+    os._exit(9)
+
+
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [
+        (ends_well, "All went well as far as fetch_asdm; Airflow could not store that"),
+        (is_to_be_tried_again, "The stage fetch_asdm failed and was to be tried again"),
+        (defers, "The stage fetch_asdm was waiting for its job"),
+        (is_killed, "The task of the stage fetch_asdm was killed"),
+    ],
+)
+def test_a_run_that_ends_without_an_end_of_its_request_says_what_befell_it(
+    house: House,
+    request_id: str,
+    task_begins: Callable[..., None],
+    task: Callable[[], None],
+    reason: str,
+) -> None:
+    task_begins(retries=1)
+    with stages.stage("fetch_products", house):
+        pass
+    if not (pid := os.fork()):
+        with suppress(BaseException), stages.stage("fetch_asdm", open_house()):
+            task()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert reason in closing.close(house, request_id).reason
+
+
+def test_a_run_that_ends_before_its_first_task_did_says_that_much_and_one_whose_workspace_is_made_more(
+    house: House, request_id: str
+) -> None:
+    unopened = house.catalogue.open_request(RestoreRequest(mous_uid=MOUS), "another_run")
+    assert "of the stage open_request ended without saying why" in closing.close(house, unopened.id).reason
+    house.catalogue.start_stage(request_id, "prepare_workspace")
+    assert "All went well as far as prepare_workspace" in closing.close(house, request_id).reason

@@ -11,7 +11,7 @@ from alma_restore.catalogue.records import RequestRecord
 from alma_restore.orchestration.open_house import open_house
 from alma_restore.orchestration.operators import RunCasaOperator
 from alma_restore.orchestration.stages import stage
-from alma_restore.orchestration.stopped_tasks import stopped_stage
+from alma_restore.orchestration.task_ends import stopped_stage
 from alma_restore.settings import settings
 from alma_restore.uid import Uid
 

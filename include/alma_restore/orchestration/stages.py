@@ -18,7 +18,7 @@ from alma_restore import log_fields
 from alma_restore.catalogue.records import TRIED_AGAIN, RequestRecord
 from alma_restore.catalogue.states import IllegalTransition
 from alma_restore.errors import RestoreError
-from alma_restore.orchestration.stopped_tasks import word_left_when_stopped
+from alma_restore.orchestration.task_ends import word_left
 from alma_restore.restore import opening
 from alma_restore.restore.house import House
 
@@ -42,7 +42,7 @@ def stage(name: str, house: House) -> Iterator[str]:
     entered = _enter(house, record, name)
     try:
         opening.promise_disk_again(house, entered)
-        with word_left_when_stopped(entered, name):
+        with word_left(entered, name):
             yield record.id
     except RestoreError as error:
         log.error("%s", error)  # Airflow tells it again, after the stage, without our fields

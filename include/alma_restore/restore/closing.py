@@ -11,8 +11,8 @@ from alma_restore import log_fields
 from alma_restore.catalogue.records import DeliveryRecord, RequestRecord
 from alma_restore.catalogue.states import DELIVERED
 from alma_restore.delivery import contents, destination, folder, sftp
-from alma_restore.errors import Misconfigured, NotAvailable, RestoreError
-from alma_restore.restore import calibrating, telling
+from alma_restore.errors import Misconfigured, NotAvailable
+from alma_restore.restore import calibrating, last_words, telling
 from alma_restore.restore.house import House, mous_of
 from alma_restore.uid import Uid
 from alma_restore.workspace import Workspace
@@ -92,8 +92,4 @@ def is_kept(house: House, record: RequestRecord) -> bool:
 def _end(house: House, record: RequestRecord, stopped: str) -> RequestRecord:
     if stopped:
         return house.catalogue.cancel(record.id, stopped)
-    lost = RestoreError(
-        f"The task of the stage {record.stage or 'open_request'} ended without saying why.",
-        remedy="It was killed, its machine was lost, or Airflow could not store its end. Clear it to run it again.",
-    )
-    return house.catalogue.fail(record.id, lost, record.stage)
+    return house.catalogue.fail(record.id, last_words.lost(record), record.stage)

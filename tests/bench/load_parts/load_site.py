@@ -201,6 +201,7 @@ def _trouble(proxies: dict[str, FaultyProxy], sftp: FarEnd, far_folder: Path, ur
             {"conn_type": "sftp", **host["SFTP"], "login": getpass.getuser(), "extra": keys}
         ),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_RECYCLE": "20",  # s; kept for ever, there would be few to cut
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
         "ALMA_RESTORE_DELIVERY__SFTP_ROOTS": json.dumps([f"sftp://{SFTP_SITE}/{far_folder}"]),
