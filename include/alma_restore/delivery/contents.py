@@ -92,7 +92,8 @@ def gather(
 
 
 def _below(folder: Path, name: str, inside: Path) -> dict[str, Path]:
-    return {f"{name}/{path.relative_to(folder)}": _resolved(path, inside) for path in _files(folder)}
+    root = folder.resolve()
+    return {f"{name}/{path.relative_to(root)}": _source(path, inside) for path in _files(root)}
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -102,8 +103,9 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(parent) / name for name in (*names, *links))
 
 
-def _resolved(path: Path, inside: Path) -> Path:
-    resolved = path.resolve()
-    if not resolved.is_relative_to(inside) or not resolved.is_file():
-        raise DeliveryFailed(f"{path} leads to {resolved}, which is no file of this workspace.", remedy="Remove it.")
-    return resolved
+def _source(path: Path, inside: Path) -> Path:
+    """The file that is read; in a folder that has been resolved, only a link has to be."""
+    file = path.resolve() if path.is_symlink() else path
+    if not file.is_relative_to(inside) or not file.is_file():
+        raise DeliveryFailed(f"{path} leads to {file}, which is no file of this workspace.", remedy="Remove it.")
+    return file

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from alma_restore.delivery import sources
 from alma_restore.delivery.checksums import SUMS, read_sums, sha256, side_by_side, sums_text
@@ -117,7 +117,7 @@ def _listed(folder: Path) -> dict[str, str] | None:
 
 def _build(part: Path, files: Mapping[str, Source]) -> None:
     part.mkdir()
-    folders = {part, *(parent for name in files for parent in (part / name).parents if parent.is_relative_to(part))}
+    folders = {part / parent for name in files for parent in PurePath(name).parents}
     for folder in sorted(folders):
         folder.mkdir(exist_ok=True)
     digests = side_by_side(lambda name: _place(files[name], part / name), files)
