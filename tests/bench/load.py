@@ -83,8 +83,8 @@ def _rows(
     first, last = samples[0], samples[-1]
     loaded = next(sample for sample in samples if sample.ended == last.ended)
     cpu_s = {name: last.cpu_s.get(name, 0.0) - began for name, began in first.cpu_s.items()}
-    by_component = ", ".join(f"{name} {seconds / loaded.ended:.2f}" for name, seconds in cpu_s.items() if loaded.ended)
     whole = cpu_s.pop("machine")
+    by_component = ", ".join(f"{name} {seconds / loaded.ended:.2f}" for name, seconds in cpu_s.items() if loaded.ended)
     middle = [sample for sample in samples if 0.2 * loaded.ended <= sample.ended <= 0.8 * loaded.ended]
     rate = (middle[-1].ended - middle[0].ended) / (middle[-1].at - middle[0].at) if len(middle) > 1 else 0.0
     rows = [

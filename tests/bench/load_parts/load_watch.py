@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -55,7 +55,7 @@ class Watch:
             opened=self.site.catalogue.find(limit=1).total,
             ended=self.site.catalogue.find(states=ENDS, limit=1).total,
             memory={name: _memory(family[:1]) for name, family in families.items()} | {"all": _memory(everybody)},
-            cpu_s=_processor_time(families),
+            cpu_s=processor_time(self.site.airflow.running()),
             unhealthy=tuple(name for name, word in health.items() if word != "healthy") if health else ("api-server",),
         )
         self.samples.append(sample)
@@ -109,7 +109,13 @@ def _memory(processes: list[psutil.Process]) -> float:
     return total
 
 
-def _processor_time(families: dict[str, list[psutil.Process]]) -> dict[str, float]:
+def processor_time(components: Mapping[str, int]) -> dict[str, float]:
+    """Processor seconds so far of Airflow's components, of what the scheduler starts (`tasks`), and of the `machine`.
+
+    Args:
+        components: their process ids.
+    """
+    families = {name: list(_family(pid)) for name, pid in components.items()}
     spent = {name: sum(map(_cpu_s, family)) for name, family in families.items()}
     scheduler = families.get("scheduler", [])[:1]
     alone = sum(_cpu_s(process, children=False) for process in scheduler)
