@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from alma_restore.casa.casa_home import casa_home
 from alma_restore.demo.archive import make_archive
@@ -15,16 +16,29 @@ from alma_restore.demo.archive import make_archive
 HERE = Path(__file__).parent
 DEMO = Path("/srv/alma-restore/demo")
 DAGS = ("restore_mous", "detect_calibrations")
-CONNECTIONS = {
-    "alma_metadata": {"conn_type": "alma_embedded", "host": str(DEMO / "archive" / "metadata.sqlite")},
-    "alma_ngas": {"conn_type": "http", "host": "demo-ngas", "port": 7777},
-    "alma_smtp": {
-        "conn_type": "smtp",
-        "host": "demo-mail",
-        "port": 1025,
-        "extra": {"disable_ssl": True, "disable_tls": True},
-    },
-}
+
+
+def connections() -> dict[str, dict[str, Any]]:
+    """Those to the demo's peers, by their names in Airflow."""
+    sftp = DEMO / "sftp"
+    kind, key, *_ = (sftp / "host.pub").read_text().split()
+    return {
+        "alma_metadata": {"conn_type": "alma_embedded", "host": str(DEMO / "archive" / "metadata.sqlite")},
+        "alma_ngas": {"conn_type": "http", "host": "demo-ngas", "port": 7777},
+        "alma_smtp": {
+            "conn_type": "smtp",
+            "host": "demo-mail",
+            "port": 1025,
+            "extra": {"disable_ssl": True, "disable_tls": True},
+        },
+        "demo_sftp": {
+            "conn_type": "sftp",
+            "host": "demo-sftp",
+            "port": 2222,
+            "login": "alma",
+            "extra": {"key_file": str(sftp / "client"), "host_key": f"{kind} {key}"},
+        },
+    }
 
 
 def take_profile() -> None:
@@ -40,7 +54,7 @@ def connect() -> None:
     """Point Airflow at the demo's peers; a connection that is there already stays."""
     known = subprocess.run(["airflow", "connections", "list", "-o", "json"], check=True, capture_output=True, text=True)
     there = {each["conn_id"] for each in json.loads(known.stdout)}
-    for name, fields in CONNECTIONS.items():
+    for name, fields in connections().items():
         if name not in there:
             subprocess.run(["airflow", "connections", "add", name, "--conn-json", json.dumps(fields)], check=True)
 

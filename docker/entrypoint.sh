@@ -1,5 +1,6 @@
 #!/bin/sh
-# Turns the secrets into settings, then becomes the command. Nothing starts with a secret that is missing or a default.
+# Turns the secrets into settings, then becomes the command. Nothing starts with a secret that is missing or a default:
+# all that a container is given are looked at, whether it uses them here or later.
 set -eu
 
 # Kubernetes gives the settings themselves, out of secrets of its own.
@@ -17,16 +18,20 @@ secret() {
 airflow_password=$(secret airflow_db_password)
 catalogue_password=$(secret catalogue_db_password)
 redis_password=$(secret redis_password)
-AIRFLOW__CORE__FERNET_KEY=$(secret fernet_key)
-AIRFLOW__API_AUTH__JWT_SECRET=$(secret jwt_secret)
-AIRFLOW__API__SECRET_KEY=$(secret api_secret_key)
+for file in /run/secrets/*; do
+    secret "$(basename "$file")" >/dev/null
+done
 database="airflow:$airflow_password@${POSTGRES_ADDRESS:-postgres:5432}/airflow"
 
-export AIRFLOW__CORE__FERNET_KEY AIRFLOW__API_AUTH__JWT_SECRET AIRFLOW__API__SECRET_KEY
 export AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="postgresql+psycopg2://$database"
 export AIRFLOW__CELERY__RESULT_BACKEND="db+postgresql://$database"
 export AIRFLOW__CELERY__BROKER_URL="redis://:$redis_password@${REDIS_ADDRESS:-redis:6379}/0"
 export ALMA_RESTORE_CATALOGUE_URL="postgresql+psycopg://catalogue:$catalogue_password@${POSTGRES_ADDRESS:-postgres:5432}/catalogue"
+
+# What opens connections and what signs: only the services that do so are given them.
+[ ! -e /run/secrets/fernet_key ] || export AIRFLOW__CORE__FERNET_KEY="$(secret fernet_key)"
+[ ! -e /run/secrets/jwt_secret ] || export AIRFLOW__API_AUTH__JWT_SECRET="$(secret jwt_secret)"
+[ ! -e /run/secrets/api_secret_key ] || export AIRFLOW__API__SECRET_KEY="$(secret api_secret_key)"
 
 # A service of the profile `events`: its broker, and its log-in at Airflow.
 if [ -n "${RABBITMQ_ADDRESS:-}" ]; then

@@ -1,4 +1,4 @@
-"""What Prometheus is told: the catalogue's figures, the disks, and which parts of Airflow are alive.
+"""What Prometheus is told: the catalogue's figures, the disks, Airflow's queues, and which of its parts are alive.
 
 Nothing is counted in a process: tasks live for seconds, and the catalogue knows everything that happened.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -28,11 +29,27 @@ _QUANTILES = {"0.5": 0.5, "0.9": 0.9, "1": 1.0}
 Sample = tuple[Sequence[str], float]
 
 
-def exposition(catalogue: Catalogue, settings: Settings, airflow: Mapping[str, bool]) -> bytes:
+@dataclass(frozen=True)
+class TaskQueue:
+    """One of Airflow's queues.
+
+    Attributes:
+        running: how many of its tasks workers have at hand.
+        waiting_since: when Airflow queued the oldest of those that wait for a worker; None: none waits.
+    """
+
+    running: int = 0
+    waiting_since: datetime | None = None
+
+
+def exposition(
+    catalogue: Catalogue, settings: Settings, airflow: Mapping[str, bool], queues: Mapping[str, TaskQueue]
+) -> bytes:
     """The metrics as text, as Prometheus reads it.
 
     Args:
         airflow: which parts of Airflow are alive.
+        queues: Airflow's queues, by name.
 
     Raises:
         NotAvailable: the catalogue does not answer.
@@ -41,9 +58,8 @@ def exposition(catalogue: Catalogue, settings: Settings, airflow: Mapping[str, b
     figures = catalogue.figures(now - LAST_DAY)
     roots = {str(settings.spool_root), str(settings.delivery_root)}
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(
-        _Told([*_of_requests(figures), *_of_time(figures, now), *_of_bytes(figures, roots), *_of_parts(airflow)])
-    )
+    of_catalogue = (*_of_requests(figures), *_of_time(figures, now), *_of_bytes(figures, roots))
+    registry.register(_Told([*of_catalogue, *_of_queues(queues, now), *_of_parts(airflow)]))
     return generate_latest(registry)
 
 
@@ -108,6 +124,16 @@ def _of_bytes(figures: Figures, roots: set[str]) -> Iterator[Metric]:
     peaks = [((quantile,), value) for quantile, value in _quantiles(figures.casa_peak_bytes)]
     text = "The most memory of a CASA run, of requests that ended in the last 24 hours."
     yield _gauge("casa_peak_memory_bytes", text, ("quantile",), peaks)
+
+
+def _of_queues(queues: Mapping[str, TaskQueue], now: datetime) -> Iterator[Metric]:
+    ages = [
+        ((name,), max((now - queue.waiting_since).total_seconds(), 0) if queue.waiting_since else 0)
+        for name, queue in queues.items()
+    ]
+    yield _gauge("task_queue_age_seconds", "How long the oldest task of a queue waits for a worker.", ("queue",), ages)
+    running = [((name,), queue.running) for name, queue in queues.items()]
+    yield _gauge("tasks_running", "Tasks that workers have at hand, by queue.", ("queue",), running)
 
 
 def _of_parts(airflow: Mapping[str, bool]) -> Iterator[Metric]:

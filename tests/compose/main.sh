@@ -33,9 +33,17 @@ compose() {
     docker-compose --project-directory "$context" -f "$context/docker-compose.yaml" --profile demo --profile events "$@"
 }
 
+# Another host, as docs/deployment.md tells to set one up: its own project, which shares the file systems.
+far_compose() {
+    POSTGRES_ADDRESS=${COMPOSE_PROJECT_NAME}_postgres_1:5432 REDIS_ADDRESS=${COMPOSE_PROJECT_NAME}_redis_1:6379 \
+        API_ADDRESS=${COMPOSE_PROJECT_NAME}_api-server_1:8080 FIRST_HOST=$COMPOSE_PROJECT_NAME \
+        docker-compose -p far-host --project-directory "$context" -f "$context/docker-compose.yaml" -f "$here/far-host.yaml" "$@"
+}
+
 clean_up() {
     status=$?
     say "taking everything down"
+    far_compose down --volumes --timeout 5 >/dev/null 2>&1 || true
     compose logs --no-color >"$COMPOSE_HOME/services.log" 2>&1 || true
     compose down --volumes --timeout 5 >/dev/null 2>&1 || true
     stop_engine
@@ -72,6 +80,8 @@ say "the catalogue of an older release"
 compose up -d postgres >"$COMPOSE_HOME/up.log" 2>&1
 "$here/old_catalogue.sh" "$(compose ps -q postgres)" "$repository/tests/catalogue/releases/catalogue_0001.postgresql.sql"
 say "starting the demo"
-compose up -d --scale worker-casa=2 >>"$COMPOSE_HOME/up.log" 2>&1 || { tail -n 20 "$COMPOSE_HOME/up.log" >&2; exit 1; }
+compose up -d >>"$COMPOSE_HOME/up.log" 2>&1 || { tail -n 20 "$COMPOSE_HOME/up.log" >&2; exit 1; }
+say "a CASA worker of another host"
+far_compose up -d --no-deps worker-casa >>"$COMPOSE_HOME/up.log" 2>&1 || { tail -n 20 "$COMPOSE_HOME/up.log" >&2; exit 1; }
 python "$here/watch.py" "$context"
 say "passed"

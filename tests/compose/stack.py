@@ -39,9 +39,9 @@ def docker(*arguments: str) -> str:
 
 
 def containers(service: str) -> list[str]:
-    """The ids of a service's containers, whole."""
-    labels = [f"label=com.docker.compose.project={PROJECT}", f"label=com.docker.compose.service={service}"]
-    return docker("ps", "-aq", "--no-trunc", *(word for label in labels for word in ("--filter", label))).split()
+    """The ids of a service's containers, whole, on this host and on the one that stands for all others."""
+    wanted = ("--filter", f"label=com.docker.compose.service={service}")
+    return docker("ps", "-aq", "--no-trunc", *wanted).split()
 
 
 def container(service: str) -> str:

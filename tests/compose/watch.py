@@ -1,4 +1,4 @@
-"""Watches the composed demo to its end: everything healthy, each part killed once, every MOUS delivered once."""
+"""Watches the composed demo to its end: everything healthy, each part killed once, every restore delivered once."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ KEYS = ("by-event", "by-hand")
 
 SERVICES = (
     *("redis", "scheduler", "api-server", "dag-processor", "triggerer", "worker-archive"),
-    *("rabbitmq", "events-consume", "events-publish", "postgres"),
+    *("rabbitmq", "events-consume", "events-publish", "postgres", "demo-ngas", "demo-mail", "demo-sftp"),
 )
-"""Killed in this order, one at a time, while restores are under way."""
-OTHERS = ("worker-default", "demo-ngas", "demo-mail", "demo-sftp")
+"""Killed in this order, one at a time, each while a restore is under way."""
+FAR_END = "sftp://demo_sftp/srv/alma-restore/demo/sftp/uploads"
+REQUESTER = "requester@example.org"
+COMMAND_LINE = CONTEXT / "docker" / "alma-restore"
 
 
 def log_in() -> httpx.Client:
@@ -52,6 +54,20 @@ def check_secrets_stay_secret() -> None:
     shown += "".join(docker("history", "--no-trunc", image) for image in images)
     assert not [secret for secret in secrets if secret in shown], "a secret is shown"
     say("no secret in any container's or image's description")
+
+
+def command_line(*arguments: str) -> str:
+    """What the operators' command line prints, inside the composed system."""
+    log_in = {"USER": "admin", "PASSWORD": (CONTEXT / "secrets/admin_password").read_text()}
+    environment = os.environ | {f"ALMA_RESTORE_AIRFLOW_{name}": value for name, value in log_in.items()}
+    done = subprocess.run([COMMAND_LINE, *arguments], env=environment, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def ask(mous_uid: str, key: str) -> None:
+    """Ask for a restore that is delivered over SFTP."""
+    told = ("--email", REQUESTER, "--destination", FAR_END)
+    assert "is asked for" in command_line("request", mous_uid, "--correlation-id", key, *told)
 
 
 def old_requests() -> list[Request]:
@@ -118,12 +134,23 @@ def kill_casa_and_a_delivery() -> None:
     wait("both are back and healthy", lambda: casa_is_back() and worker_is_back())
 
 
-def lose_a_casa_host_and_the_engine(client: httpx.Client, broker: Broker) -> None:
+def kill_every_other_service() -> int:
+    """One at a time, with a restore under way; how many had to be asked for, so that there was one."""
+    mous_uid, asked = min(request.mous_uid for request in new_requests()), 0
+    for service in SERVICES:
+        if not any(request.state in ("accepted", "running") for request in new_requests()):
+            ask(mous_uid, f"while-{service}-dies")
+            asked += 1
+        wait("a restore is under way", lambda: any(request.state == "running" for request in new_requests()), 120)
+        wait(f"killed {service}; it is back and healthy", crash(container(service)))
+    return asked
+
+
+def lose_a_casa_host_and_the_engine(broker: Broker) -> None:
     """Two restores are asked for. One CASA host goes and does not come back, then the engine is restarted."""
     asked, other = sorted({request.mous_uid for request in new_requests()})[:2]
     broker.ask(asked, KEYS[0])
-    run = {"logical_date": None, "conf": {"mous_uid": other, "correlation_id": KEYS[1]}}
-    client.post("/api/v2/dags/restore_mous/dagRuns", json=run).raise_for_status()
+    ask(other, KEYS[1])
     key, lost = wait("CASA runs again", lambda: casa_run(*KEYS), 600)
     docker("kill", lost)
     say("a CASA host is gone for good")
@@ -131,7 +158,7 @@ def lose_a_casa_host_and_the_engine(client: httpx.Client, broker: Broker) -> Non
     say("the engine was restarted")
     wait("CASA was started anew on the other host", lambda: host_of(*new_requests(key)) not in ("", lost), 900)
     wait("both are delivered", lambda: delivered(*KEYS) == len(KEYS), 900)
-    for service in (*SERVICES, *OTHERS):
+    for service in (*SERVICES, "worker-default"):
         wait(f"{service} is back and healthy", lambda service=service: stack.is_healthy(container(service)), 600)
     assert fact(lost, "{{.State.Running}}") == "false"
 
@@ -143,10 +170,21 @@ def check_deliveries(expected: int) -> None:
     assert len({request.path for request in found}) == expected
     for request in found:
         check = ("sha256sum", "--check", "--quiet", "SHA256SUMS")
-        docker("exec", "--workdir", str(request.path), container("worker-default"), *check)
-    hidden = [path.name for path in stack.volume("deliveries").rglob(".*")]
+        folder = str(request.path).removeprefix("sftp://demo_sftp")  # the workers have the far end's volume, too
+        docker("exec", "--workdir", folder, container("worker-default"), *check)
+    ends = stack.volume("deliveries"), stack.volume("demo") / "sftp" / "uploads"
+    hidden = [path.name for end in ends for path in end.rglob(".*")]
     assert not hidden, hidden
     say(f"{expected} deliveries, each made once and whole by its checksums")
+
+
+def check_mails(expected: int) -> None:
+    """Each person who asked was told once how it ended."""
+    subject, to = "calibrated data delivered", f"To: {REQUESTER}"
+    mails = [path.read_text() for path in (stack.volume("demo") / "mails" / "new").iterdir()]
+    told = [mail for mail in mails if subject in " ".join(mail.split()) and to in mail]
+    assert len(told) == expected, f"{len(told)} mails of {expected}"
+    say(f"{expected} mails say what was delivered to whoever asked")
 
 
 def check_told(broker: Broker) -> None:
@@ -164,7 +202,7 @@ def check_told(broker: Broker) -> None:
 
 
 def main() -> None:
-    for service in (*SERVICES, *OTHERS, "worker-casa"):
+    for service in (*SERVICES, "worker-default", "worker-casa"):
         for each in containers(service):
             wait(f"{service} is healthy", lambda each=each: stack.is_healthy(each), 600)
     assert len(containers("worker-casa")) == CASA_WORKERS
@@ -173,12 +211,13 @@ def main() -> None:
     broker.listen()
     check_upgrade(client)
     kill_casa_and_a_delivery()
-    for service in SERVICES:
-        wait(f"killed {service}; it is back and healthy", crash(container(service)))
-    wait("everything is delivered", lambda: delivered() == RESTORABLE, 1200)
-    lose_a_casa_host_and_the_engine(client, broker)
-    check_deliveries(RESTORABLE + len(KEYS))
+    asked = kill_every_other_service()
+    wait("everything is delivered", lambda: delivered() == RESTORABLE + asked, 1200)
+    lose_a_casa_host_and_the_engine(broker)
+    check_deliveries(RESTORABLE + asked + len(KEYS))
+    check_mails(asked + 1)
     check_told(broker)
+    assert KEYS[1] in command_line("list", "--json")
     assert "restore_mous" in {dag["dag_id"] for dag in client.get("/api/v2/dags").json()["dags"]}
     assert client.get("/mous/").status_code == 200
 

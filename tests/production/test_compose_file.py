@@ -174,15 +174,27 @@ def test_settings_that_kubernetes_gives_stay(secrets: Path, tmp_path: Path) -> N
     assert start(secrets / "none", tmp_path, "AIRFLOW__CELERY__BROKER_URL", **given).stdout == "redis://x\n"
 
 
-@pytest.mark.parametrize("bad", ["", "secret", "please-change-me-soon", None])
-def test_a_container_refuses_a_default_secret(secrets: Path, tmp_path: Path, bad: str | None) -> None:
-    (secrets / "jwt_secret").unlink()
-    if bad is not None:
-        (secrets / "jwt_secret").write_text(bad)
+@pytest.mark.parametrize("bad", ["", "admin", "please-change-me-soon"])
+@pytest.mark.parametrize("name", sorted(COMPOSE["secrets"]))
+def test_a_container_refuses_a_default_secret(secrets: Path, tmp_path: Path, name: str, bad: str) -> None:
+    (secrets / name).chmod(0o600)
+    (secrets / name).write_text(bad)
     refused = start(secrets, tmp_path, "PATH")
     assert refused.returncode == 78
-    assert "jwt_secret" in refused.stderr
+    assert name in refused.stderr
     assert not refused.stdout
+
+
+@pytest.mark.parametrize("name", ["airflow_db_password", "catalogue_db_password", "redis_password"])
+def test_a_container_refuses_to_start_without_what_it_needs(secrets: Path, tmp_path: Path, name: str) -> None:
+    (secrets / name).unlink()
+    refused = start(secrets, tmp_path, "PATH")
+    assert (refused.returncode, name in refused.stderr) == (78, True)
+
+
+def test_what_signs_and_decrypts_stays_away_from_casa_and_the_exporter() -> None:
+    for name in WORKERS:
+        assert not {"jwt_secret", "fernet_key"} & set(SERVICES[name]["secrets"])
 
 
 def test_compose_itself_accepts_the_file() -> None:

@@ -18,6 +18,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((CHECKOUT / "docker-compose.yaml").read
 OF_THIS_HOST = {
     *("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "AIRFLOW__API__BASE_URL", "ALMA_RESTORE_AIRFLOW_URL"),
     *("AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK", "ALMA_EMBEDDED_ARCHIVE"),
+    *("API_ADDRESS", "POSTGRES_ADDRESS", "REDIS_ADDRESS"),
 }
 """What the chart sets by itself, or what only the demo needs."""
 

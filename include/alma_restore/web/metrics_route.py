@@ -10,9 +10,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from sqlalchemy import case, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from alma_restore import metrics
 from alma_restore.errors import Misconfigured
+from alma_restore.metrics import TaskQueue
 from alma_restore.web.house import HouseDep
 
 router = APIRouter()
@@ -41,9 +44,42 @@ def airflow_parts() -> Mapping[str, bool]:
     return {part: told["status"] == "healthy" for part, told in get_airflow_health().items() if told["status"]}
 
 
+def task_queues(house: HouseDep) -> Mapping[str, TaskQueue]:
+    """Airflow's queues with the tasks of every DAG, and those of ours that hold none; none at all: nobody can tell."""
+    from airflow.configuration import conf
+    from airflow.models.taskinstance import TaskInstance  # noqa: TID251 -- the api-server is no worker
+    from airflow.utils.session import create_session  # noqa: TID251 -- as above
+    from airflow.utils.state import TaskInstanceState
+
+    running = TaskInstance.state == TaskInstanceState.RUNNING
+    queued = TaskInstance.state == TaskInstanceState.QUEUED
+    default = conf.get("operators", "default_queue")
+    ours = house.settings.queues
+    statement = (
+        select(
+            func.coalesce(TaskInstance.queue, default),
+            func.count(case((running, 1))),
+            func.min(case((queued, TaskInstance.queued_dttm))),
+        )
+        .where(running | queued)
+        .group_by(TaskInstance.queue)
+    )
+    try:
+        with create_session(scoped=False) as session:
+            rows = session.execute(statement).all()
+    except SQLAlchemyError:  # airflow_parts tells that the database is away
+        return {}
+    held = {name: TaskQueue(number, since) for name, number, since in rows}
+    return {name: TaskQueue() for name in (default, ours.archive, ours.casa)} | held
+
+
 @router.get("/metrics", dependencies=[Depends(scraper)])
-def tell(house: HouseDep, parts: Annotated[Mapping[str, bool], Depends(airflow_parts)]) -> Response:
-    content = metrics.exposition(house.catalogue, house.settings, parts)
+def tell(
+    house: HouseDep,
+    parts: Annotated[Mapping[str, bool], Depends(airflow_parts)],
+    queues: Annotated[Mapping[str, TaskQueue], Depends(task_queues)],
+) -> Response:
+    content = metrics.exposition(house.catalogue, house.settings, parts, queues)
     return Response(content, media_type=CONTENT_TYPE_LATEST)
 
 
