@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -117,4 +118,17 @@ def test_a_missing_measurement_set_is_named(workspace):
 def test_a_link_out_of_the_workspace_is_not_followed(workspace, target):
     (workspace.working / f"{EBS[0].sanitised}.ms" / "LINK").symlink_to(target)
     with pytest.raises(DeliveryFailed, match=r"LINK leads to .*, which is no file of this workspace"):
+        gather(workspace, MOUS, EBS)
+
+
+def test_a_folder_that_cannot_be_listed_is_not_left_out(workspace, monkeypatch):
+    listed = os.scandir
+
+    def scandir(folder):
+        if str(folder).endswith("ANTENNA"):
+            raise OSError(5, "Input/output error", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DeliveryFailed, match="ANTENNA cannot be listed: Input/output error"):
         gather(workspace, MOUS, EBS)

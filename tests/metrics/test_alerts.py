@@ -29,6 +29,10 @@ HEALTHY = {
     'alma_restore_ended_last_day{state="refused",reason="manual_calibration"}': "9",
     "alma_restore_queue_age_seconds": "86400",
     f"alma_restore_active{RUN_CASA}": "2",
+    'alma_restore_task_queue_age_seconds{queue="casa"}': "172800",
+    'alma_restore_tasks_running{queue="casa"}': "2",
+    'alma_restore_task_queue_age_seconds{queue="archive"}': "0",
+    'alma_restore_tasks_running{queue="archive"}': "0",
     f"alma_restore_quiet_seconds{RUN_CASA}": "172800",
     'alma_restore_quiet_seconds{state="running",stage="deliver"}': "36000",
     'alma_restore_disk_free_bytes{root="/spool"}': "60",
@@ -36,13 +40,16 @@ HEALTHY = {
     'alma_restore_disk_size_bytes{root="/spool"}': "100",
     'alma_restore_retries_last_day{stage="fetch_asdm"}': "3",
 }
-"""A sample every five minutes, the last one to the end. Restores wait for a day while CASA works on others for two."""
+"""A sample every five minutes, the last one to the end. Restores, and tasks of the queue `casa`, wait for a day and
+longer while CASA works on others for two.
+"""
 
 FIRES = {
     # alert: what is otherwise than in a healthy system, when it does not fire yet, when it does
     "MetricsGone": ({'up{job="alma-restore"}': "1x9 0"}, "55m", "61m"),
     "AirflowPartDown": ({'alma_restore_airflow_healthy{part="scheduler"}': "1x9 0"}, "55m", "61m"),
     "NoDetection": ({"alma_restore_last_detection_timestamp_seconds": "0"}, "30h", "30h15m"),
+    "NeverDetected": ({"alma_restore_last_detection_timestamp_seconds": "_"}, "29h55m", "30h1m"),
     "NothingNew": ({"alma_restore_newest_calibration_timestamp_seconds": "-1123200"}, "25h", "25h10m"),
     "ManyFailures": ({'alma_restore_ended_last_day{state="failed",reason="casa_failed"}': "0x9 1"}, "55m", "66m"),
     "Misconfigured": (
@@ -52,6 +59,8 @@ FIRES = {
     ),
     "DamagedData": ({'alma_restore_ended_last_day{state="failed",reason="corrupt"}': "0x9 1"}, "45m", "51m"),
     "NothingStarts": ({f"alma_restore_active{RUN_CASA}": "2x9 0"}, "55m", "61m"),
+    # Airflow queues it anew while it waits; others run, but in another queue.
+    "NoWorker": ({'alma_restore_task_queue_age_seconds{queue="archive"}': "0 10 310 10 310 10 310 10"}, "29m", "31m"),
     "RequestStuck": (
         {'alma_restore_quiet_seconds{state="running",stage="deliver"}': "0+300"},
         "12h",

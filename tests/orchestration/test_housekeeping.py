@@ -203,3 +203,25 @@ def test_a_request_ends_at_once_though_its_casa_host_is_silent_and_is_cleaned_up
     keeper.resume()
     keeper.wait(60)
     assert housekeeping.remove_old_workspaces(house) == [record.workspace]
+
+
+def test_a_request_that_waits_for_its_run_is_not_lost(house, opened):
+    waiting = opened(hours=3)
+    assert house.catalogue.get(waiting.id).run_id is None
+    assert housekeeping.end_lost_requests(house, is_active=lambda _: False) == []
+
+
+def test_what_is_tried_again_while_others_are_removed_keeps_its_workspace(house, opened, monkeypatch):
+    records = [opened(hours=24 * age) for age in (11, 10)]
+    monkeypatch.setattr(requests, "utc_now", lambda: NOW - timedelta(hours=24 * 8))
+    for record in records:
+        house.catalogue.cancel(record.id)
+    oldest, remove = records[0], Workspace.remove
+
+    def remove_and_try_again(workspace):
+        remove(workspace)
+        house.catalogue.reopen(oldest.id, "Tried again.")
+
+    monkeypatch.setattr(Workspace, "remove", remove_and_try_again)
+    housekeeping.remove_old_workspaces(house)
+    assert [Path(record.workspace).exists() for record in records] == [True, False]

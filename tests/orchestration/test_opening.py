@@ -32,15 +32,16 @@ def admitted(house: House, origin: Origin, **asked: object) -> str:
 
 
 @pytest.mark.parametrize("origin", ["detection", "backfill"])
-def test_what_was_found_is_refused_while_a_person_gets_the_same(house: House, origin: Origin) -> None:
-    persons = house.catalogue.get(admitted(house, "page"))
-    with pytest.raises(Refused, match=f"Request {persons.number} asks for the same, and is running") as refusal:
+def test_what_was_found_is_refused_when_a_person_has_got_the_same(house: House, origin: Origin) -> None:
+    persons = house.catalogue.finish(admitted(house, "page"))
+    with pytest.raises(Refused, match=f"Request {persons.number} has delivered the same already") as refusal:
         admitted(house, origin)
     assert refusal.value.code == "already_requested"
 
 
-def test_it_is_restored_when_the_person_gets_something_else_or_nothing(house: House) -> None:
-    admitted(house, "page", tar=True)
+def test_it_is_restored_when_the_person_got_something_else_or_nothing_yet(house: House) -> None:
+    house.catalogue.finish(admitted(house, "page", tar=True))
+    admitted(house, "page")
     house.catalogue.fail(admitted(house, "command"), RestoreError("It broke."), "fetch_asdm")
     admitted(house, "backfill")
 

@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.errors import CasaFailed, Corrupt, NotAvailable
-from alma_restore.orchestration import stages, task_ends
+from alma_restore.orchestration import restore_tasks, stages, task_ends
 from alma_restore.orchestration.open_house import open_house
 from alma_restore.request import RestoreRequest
 from alma_restore.restore import closing, opening
@@ -118,7 +118,7 @@ def is_killed() -> None:
     ("task", "reason"),
     [
         (ends_well, "All went well as far as fetch_asdm; Airflow could not store that"),
-        (is_to_be_tried_again, "The stage fetch_asdm failed and was to be tried again"),
+        (is_to_be_tried_again, "The stage fetch_asdm failed and was to be tried again; no later try could store"),
         (defers, "The stage fetch_asdm was waiting for its job"),
         (is_killed, "The task of the stage fetch_asdm was killed"),
     ],
@@ -141,10 +141,25 @@ def test_a_run_that_ends_without_an_end_of_its_request_says_what_befell_it(
     assert reason in closing.close(house, request_id).reason
 
 
-def test_a_run_that_ends_before_its_first_task_did_says_that_much_and_one_whose_workspace_is_made_more(
-    house: House, request_id: str
+@pytest.mark.parametrize("with_workspace", [False, True])
+def test_a_run_none_of_whose_tasks_left_word_says_no_more_than_that(
+    house: House, request_id: str, with_workspace: bool
 ) -> None:
-    unopened = house.catalogue.open_request(RestoreRequest(mous_uid=MOUS), "another_run")
-    assert "of the stage open_request ended without saying why" in closing.close(house, unopened.id).reason
-    house.catalogue.start_stage(request_id, "prepare_workspace")
-    assert "All went well as far as prepare_workspace" in closing.close(house, request_id).reason
+    if not with_workspace:
+        request_id = house.catalogue.open_request(RestoreRequest(mous_uid=MOUS), "another_run").id
+    assert "of the stage open_request ended without saying why" in closing.close(house, request_id).reason
+
+
+@pytest.mark.parametrize(
+    ("states", "state"),
+    [({"deliver": "skipped"}, "cancelled"), ({"open_request": "failed", "deliver": "upstream_failed"}, None)],
+)
+def test_a_run_marked_failed_before_it_began_is_stored_as_cancelled(
+    house: House, monkeypatch: pytest.MonkeyPatch, states: dict[str, str], state: str | None
+) -> None:
+    run = SimpleNamespace(run_id=RUN, dag_id="restore_mous", state="running", clear_number=0, conf={"mous_uid": MOUS})
+    instance = SimpleNamespace(get_task_states=lambda **_: {RUN: states})
+    monkeypatch.setattr(restore_tasks, "get_current_context", lambda: {"dag_run": run, "ti": instance})
+    restore_tasks.close_request.function()
+    record = house.catalogue.by_run_id(RUN)
+    assert (record and record.state) == state

@@ -133,7 +133,7 @@ def live(
 def test_casa_on_slurm_survives_airflow_and_ends_with_its_task(live: Live, slurm: SlurmCluster) -> None:
     stopped = live.trigger()
     words = live.wait("the export", lambda: (it := live.catalogue.by_run_id(stopped)) and it.workspace)
-    live.wait("the task", lambda: (Path(words) / "Logs" / "stopped").is_dir())
+    live.wait("the task", lambda: (Path(words) / "Logs" / "tasks").is_dir())
     live.wait("its start", lambda: live.state(stopped, "fetch_asdm") == "running")
     live.mark_failed(stopped, "fetch_asdm")
     record = live.end(stopped)

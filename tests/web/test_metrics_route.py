@@ -17,6 +17,8 @@ import uvicorn
 import yaml
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import create_engine
+from sqlalchemy.orm import sessionmaker
 
 from alma_restore.casa.attempts import Attempt
 from alma_restore.casa.launchers.base import Handle
@@ -24,9 +26,10 @@ from alma_restore.catalogue.figures import DETECTION_CURSOR
 from alma_restore.catalogue.records import TRIED_AGAIN
 from alma_restore.demo.small_airflow import free_port
 from alma_restore.errors import Corrupt, Refused
+from alma_restore.metrics import TaskQueue
 from alma_restore.request import RestoreRequest
 from alma_restore.restore import detecting
-from alma_restore.settings import MetricsSettings
+from alma_restore.settings import MetricsSettings, QueueSettings
 from alma_restore.web import metrics_route
 
 MONITORING = Path(__file__).parents[2] / "docker" / "monitoring"
@@ -50,7 +53,11 @@ def house(house, tmp_path):
 
 @pytest.fixture
 def app(app):
-    app.dependency_overrides[metrics_route.airflow_parts] = lambda: {"metadatabase": True, "scheduler": False}
+    hour_ago = datetime.now(timezone.utc) - timedelta(hours=1)
+    app.dependency_overrides |= {
+        metrics_route.airflow_parts: lambda: {"metadatabase": True, "scheduler": False},
+        metrics_route.task_queues: lambda: {"casa": TaskQueue(running=2, waiting_since=hour_ago), "idle": TaskQueue()},
+    }
     return app
 
 
@@ -128,6 +135,9 @@ def test_the_figures_are_those_of_the_catalogue(client, house, busy):
     assert told["alma_restore_disk_size_bytes", spool] >= told["alma_restore_disk_free_bytes", spool] > 0
     assert told["alma_restore_casa_peak_memory_bytes", "0.5"] == 3_000_000_000
     assert told["alma_restore_airflow_healthy", "scheduler"] == 0
+    assert 3600 <= told["alma_restore_task_queue_age_seconds", "casa"] < 4200
+    assert told["alma_restore_tasks_running", "casa"] == 2
+    assert told["alma_restore_task_queue_age_seconds", "idle"] == told["alma_restore_tasks_running", "idle"] == 0
     assert time.time() - told["alma_restore_last_detection_timestamp_seconds",] < 600
     assert time.time() - told["alma_restore_newest_calibration_timestamp_seconds",] < 600
     total = sum(number for (name, *_), number in told.items() if name == "alma_restore_requests")
@@ -182,13 +192,83 @@ def test_the_memory_of_a_run_is_read_where_its_launcher_left_it(tmp_path):
     assert attempt.peak_memory_bytes == 123
 
 
-def test_airflow_itself_says_which_of_its_parts_are_alive():
+@pytest.fixture(scope="module")
+def airflow_database():
     from airflow.utils.db import initdb
 
     initdb()
+
+
+@pytest.fixture
+def queueing(airflow_database, house):
+    """Puts tasks, each its queue, its state and when it was queued, into Airflow's database."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete, insert
+
+    queues = QueueSettings(archive="archive", casa="casa")
+    object.__setattr__(house, "settings", house.settings.model_copy(update={"queues": queues}))
+    of_run = {"dag_id": "any", "run_id": "a run"}
+
+    def queueing(*tasks):
+        with create_session() as session:
+            session.execute(insert(DagRun).values(**of_run, run_type="manual", run_after=datetime.now(timezone.utc)))
+            for number, (queue, state, queued_at) in enumerate(tasks):
+                values = {"task_id": "work", "map_index": number, "pool": "default_pool", "try_number": 1}
+                session.execute(
+                    insert(TaskInstance).values(**of_run, **values, queue=queue, state=state, queued_dttm=queued_at)
+                )
+
+    yield queueing
+    with create_session() as session:
+        for model in (TaskInstance, DagRun):
+            session.execute(delete(model).filter_by(**of_run))
+
+
+def test_airflow_itself_says_which_of_its_parts_are_alive(airflow_database):
     parts = metrics_route.airflow_parts()
     assert parts["metadatabase"]
     assert not parts["scheduler"]
+
+
+def test_airflow_itself_says_what_its_queues_hold(queueing, house):
+    now = datetime.now(timezone.utc)
+    long_ago, lately = now - timedelta(hours=3), now - timedelta(minutes=5)
+    queueing(
+        ("casa", "queued", lately),
+        ("casa", "queued", long_ago),
+        ("casa", "running", long_ago - timedelta(days=1)),
+        ("archive", "running", long_ago),
+        ("archive", "running", lately),
+        ("archive", "success", long_ago),
+        ("casa", "scheduled", None),
+        ("casa", "deferred", long_ago - timedelta(days=1)),
+        ("another", "queued", lately),
+        (None, "queued", lately),
+        ("default", "running", lately),
+    )
+    assert metrics_route.task_queues(house) == {
+        "casa": TaskQueue(running=1, waiting_since=long_ago),
+        "archive": TaskQueue(running=2),
+        "another": TaskQueue(waiting_since=lately),
+        "default": TaskQueue(running=1),
+    }
+
+
+def test_our_queues_are_told_when_they_hold_nothing(queueing, house):
+    assert metrics_route.task_queues(house) == dict.fromkeys(("default", "archive", "casa"), TaskQueue())
+
+
+def test_while_airflows_database_is_away_the_rest_is_told(app, client, monkeypatch):
+    import airflow.settings
+
+    del app.dependency_overrides[metrics_route.task_queues]
+    elsewhere = sessionmaker(create_engine("sqlite:////nowhere/airflow.db"))
+    monkeypatch.setattr(airflow.settings, "NonScopedSession", elsewhere)
+    told = figures(client)
+    assert told["alma_restore_queue_age_seconds",] == 0
+    assert not [key for key in told if key[0] in ("alma_restore_task_queue_age_seconds", "alma_restore_tasks_running")]
 
 
 def named(text):

@@ -129,6 +129,8 @@ def from_run(run: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]] = (), **
     done = [task for task in tasks if task["state"] in ("success", "skipped")]
     at_work = [task["task_id"] for task in tasks if task["state"] in ("running", "deferred", "failed", "up_for_retry")]
     state = _STATE_OF_RUN.get(str(run["state"]), "running")
+    if state == "delivered" and any(task["state"] == "skipped" for task in tasks):
+        state = "cancelled"  # marked failed while no task was at work: its clean-up alone has run, and well
     return RestoreStatus(
         state=state,
         stage=at_work[0] if at_work else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from alma_restore.delivery import readme
 from alma_restore.delivery.sources import Source, Tar
@@ -98,9 +99,14 @@ def _below(folder: Path, name: str, inside: Path) -> dict[str, Path]:
 
 def _files(folder: Path) -> Iterator[Path]:
     """Every file below a folder, and every link to a folder: those are not walked into."""
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_cannot_list):
         links = (name for name in folders if (Path(parent) / name).is_symlink())
         yield from (Path(parent) / name for name in (*names, *links))
+
+
+def _cannot_list(error: OSError) -> NoReturn:
+    """Left out silently, as `os.walk` does, the folder would be missing in a delivery that calls itself whole."""
+    raise DeliveryFailed(f"{error.filename} cannot be listed: {error.strerror}.", remedy="Look at its disk.") from error
 
 
 def _source(path: Path, inside: Path) -> Path:

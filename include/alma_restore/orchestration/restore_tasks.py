@@ -101,8 +101,9 @@ def run_casa(uids: Any) -> Any:
     return RunCasaOperator.partial(
         task_id="run_casa",
         queue=QUEUES.casa,
-        retries=3,
-        retry_delay=timedelta(seconds=5),
+        retries=RETRIES,
+        retry_delay=RETRY_DELAY,
+        retry_exponential_backoff=BACKOFF,
         map_index_template="{{ task.restores }}",
     ).expand(restores=uids)
 
@@ -130,11 +131,13 @@ def deliver() -> str:
 @task(retries=RETRIES, retry_delay=RETRY_DELAY)
 def close_request() -> None:
     """Whatever happened: store the end, tell the requester, clean up."""
-    from alma_restore.restore import closing
+    from alma_restore.restore import closing, opening
 
     house = open_house()
     run = get_current_context()["dag_run"]
     record = house.catalogue.by_run_id(run.run_id)
+    if record is None and _was_marked_failed(run):
+        record = opening.store_request(house, run.conf or {}, run.run_id)
     if record is None:  # it could not even be stored; the first task's log says why
         return
     if record.attempt > 1 + (run.clear_number or 0):  # cleared meanwhile: the request is not ours to end
@@ -146,7 +149,18 @@ def _marked_failed(run: Any, record: RequestRecord) -> str:
     """How somebody has stopped the restore in Airflow; empty: nobody did."""
     if record.ended:
         return ""
-    if run.state == "failed":  # while its tasks fail, a run is still running
+    if _was_marked_failed(run):
         return f"The run was marked failed in Airflow during {record.stage or 'its start'}."
     stage = stopped_stage(record)
     return f"Its task was marked failed in Airflow during {stage}." if stage else ""
+
+
+def _was_marked_failed(run: Any) -> bool:
+    """Whether somebody has marked the whole run as failed.
+
+    While its teardown is to come, Airflow 3.3 does not set the run's state then: it skips what has not begun, and no
+    task of a restore is skipped otherwise. While its tasks fail, a run is still running.
+    """
+    instance: Any = get_current_context()["ti"]
+    states = instance.get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
+    return run.state == "failed" or "skipped" in states.values()

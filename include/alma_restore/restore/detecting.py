@@ -14,6 +14,7 @@ from alma_restore.catalogue.records import CalibrationRecord
 from alma_restore.request import Origin
 from alma_restore.restore.house import House
 from alma_restore.rules import eligibility
+from alma_restore.uid import Uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +44,29 @@ def detect(house: House, start: datetime, end: datetime, backfill: bool) -> list
     start = min(start, end - timedelta(days=house.settings.detection.window_days))
     found = house.archive.metadata.calibrated_between(start, end)
     if backfill:
-        return record(house, found, "backfill")
-    restores = record(house, found, "detection")
+        return _record(house, found, "backfill")
+    restores = _record(house, found, "detection")
     house.catalogue.set_cursor(DETECTION_CURSOR, utc_now().isoformat())
     return restores
 
 
-def record(
-    house: House, calibrations: Iterable[Calibration], origin: Origin, seen_by: str = "detection"
-) -> list[Restore]:
-    """Record calibrations with the decision on each; the restores to be asked for, oldest calibration first."""
+def judge(house: House, calibrations: Iterable[Calibration], seen_by: str = "detection") -> set[tuple[Uid, str]]:
+    """Record calibrations with the decision on each; which they are, by MOUS and fingerprint."""
     judged = [(calibration, eligibility.judge(calibration)) for calibration in calibrations]
     house.catalogue.record_calibrations(judged, seen_by=seen_by)
-    seen = {(calibration.mous_uid, calibration.fingerprint) for calibration, _ in judged}
-    pending = [each for each in house.catalogue.pending_calibrations() if (each.mous_uid, each.fingerprint) in seen]
-    return [_restore(house, each, origin) for each in pending]
+    return {(calibration.mous_uid, calibration.fingerprint) for calibration, _ in judged}
+
+
+def pending(house: House, origin: Origin) -> list[Restore]:
+    """All restores that are still to be asked for, whoever found them, oldest first."""
+    return [_restore(house, each, origin) for each in house.catalogue.pending_calibrations()]
+
+
+def _record(house: House, calibrations: Iterable[Calibration], origin: Origin) -> list[Restore]:
+    """Record calibrations with the decision on each; the restores to be asked for, oldest calibration first."""
+    seen = judge(house, calibrations)
+    wanted = [each for each in house.catalogue.pending_calibrations() if (each.mous_uid, each.fingerprint) in seen]
+    return [_restore(house, each, origin) for each in wanted]
 
 
 def _restore(house: House, calibration: CalibrationRecord, origin: Origin) -> Restore:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from alma_restore.catalogue.records import RequestRecord
-from alma_restore.catalogue.states import ACTIVE
+from alma_restore.catalogue.states import ACTIVE, State
 from alma_restore.delivery import expiry
 from alma_restore.delivery.expiry import Removal
 from alma_restore.errors import Misconfigured
@@ -52,7 +52,9 @@ def remove_old_workspaces(house: House) -> list[str]:
     until = now - timedelta(days=house.settings.workspace_keep_days)
     spool = house.settings.spool_root.resolve()
     removed, problems = [], []
-    for record in _requests(house, now - _CLOSED_AFTER):
+    for listed in _requests(house, now - _CLOSED_AFTER):
+        # Looked at anew: it may have been tried again while others were removed.
+        record = house.catalogue.get(listed.id) if listed.workspace and Path(listed.workspace).exists() else listed
         folder = Path(record.workspace) if record.workspace else None
         ended_at = record.ended_at if record.ended else None
         if not (folder and ended_at and folder.resolve().parent == spool and folder.exists()):
@@ -74,20 +76,22 @@ def remove_old_workspaces(house: House) -> list[str]:
 
 
 def end_lost_requests(house: House, is_active: Callable[[str], bool]) -> list[RequestRecord]:
-    """End requests whose run has ended, or never came, without a word: stored, mailed, their disk given back.
+    """End requests whose run has ended without a word: stored, mailed, their disk given back.
+
+    What waits for a run is left to whoever starts it (an event; docs/events.md).
 
     Args:
         is_active: whether the Airflow run of this id is still to do something.
     """
     until = datetime.now(timezone.utc) - _CLOSED_AFTER
-    active = [record for record in _requests(house, until) if record.state in ACTIVE]
-    lost = [record for record in active if record.updated_at < until and not is_active(record.run_id or "")]
+    active = [record for record in _requests(house, until, ACTIVE) if record.updated_at < until]
+    lost = [record for record in active if record.run_id and not is_active(record.run_id)]
     return [closing.close(house, record.id) for record in lost]
 
 
-def _requests(house: House, until: datetime) -> list[RequestRecord]:
-    """All requests made before a moment."""
+def _requests(house: House, until: datetime, states: Collection[State] = ()) -> list[RequestRecord]:
+    """All requests made before a moment, or those in some states."""
     found: list[RequestRecord] = []
-    while page := house.catalogue.find(until=until, limit=_A_PAGE, offset=len(found)).requests:
+    while page := house.catalogue.find(states=states, until=until, limit=_A_PAGE, offset=len(found)).requests:
         found += page
     return found

@@ -22,7 +22,7 @@ Word = Literal["began", "failed", "waits", "ended", "stopped"]
 _UNFINISHED: Mapping[Word, str] = MappingProxyType(
     {
         "began": "The task of the stage {stage} was killed, or its machine was lost.",
-        "failed": "The stage {stage} failed and was to be tried again, which Airflow did not do.",
+        "failed": "The stage {stage} failed and was to be tried again; no later try could store how it ended.",
         "waits": "The stage {stage} was waiting for its job, and Airflow ended the waiting.",
     }
 )
@@ -75,7 +75,7 @@ def lost(record: RequestRecord) -> RestoreError:
     for word, sentence in _UNFINISHED.items():
         if stage := stage_that(record, word):
             return RestoreError(sentence.format(stage=stage), remedy="Clear the task to run it again.")
-    if record.workspace:
+    if stage_that(record, "ended"):
         return RestoreError(
             f"All went well as far as {record.stage}; Airflow could not store that, or did not begin what follows.",
             remedy="Clear the task that failed to go on from there. The logs of Airflow's api-server and scheduler"
@@ -83,7 +83,8 @@ def lost(record: RequestRecord) -> RestoreError:
         )
     return RestoreError(
         f"The task of the stage {record.stage or 'open_request'} ended without saying why.",
-        remedy="It was killed, its machine was lost, or Airflow could not store its end. Clear it to run it again.",
+        remedy="It was killed, its machine was lost, Airflow could not store its end, or it never began."
+        " Clear it to run it again.",
     )
 
 

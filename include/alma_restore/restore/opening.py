@@ -12,7 +12,7 @@ from alma_restore import log_fields
 from alma_restore.archive.records import Calibration, ExecutionBlock
 from alma_restore.casa import installations
 from alma_restore.catalogue.records import RequestRecord
-from alma_restore.catalogue.states import ACTIVE, DELIVERED
+from alma_restore.catalogue.states import DELIVERED
 from alma_restore.delivery import destination
 from alma_restore.errors import Misconfigured, Refused
 from alma_restore.request import UNASKED, RestoreRequest, readable_email
@@ -52,7 +52,7 @@ def admit(house: House, request_id: str) -> None:
 
     Raises:
         Refused: unknown uid, not restorable (DOMAIN section 2), CASA version not installed, destination not allowed;
-            found by detection, while somebody has asked for the same thing.
+            found by detection, and delivered to somebody who had asked for it.
     """
     record = house.catalogue.get(request_id)
     request = record.asked
@@ -62,20 +62,22 @@ def admit(house: House, request_id: str) -> None:
     log_fields.bind(request_id, calibration.mous_uid, "open_request")
     if not verdict.restorable:
         raise Refused(verdict.sentence, code=verdict.code)
-    _refuse_what_a_person_gets_already(house, record)
+    _refuse_what_a_person_has_got(house, record)
     destination.check(request.destination, house.settings)
     if request.casa_version:
         installations.among(request.casa_version, installations.load(house.settings))
 
 
-def _refuse_what_a_person_gets_already(house: House, record: RequestRecord) -> None:
-    """What detection or a backfill has found can wait in Airflow for days: somebody may have asked for it meanwhile."""
+def _refuse_what_a_person_has_got(house: House, record: RequestRecord) -> None:
+    """What detection or a backfill has found can wait in Airflow for days: somebody may have got it meanwhile.
+
+    What is only under way does not count: it may come to nothing, and detection asks for a calibration once.
+    """
     if record.asked.origin not in UNASKED:
         return
-    for other in house.catalogue.find(states=ACTIVE | DELIVERED, uid=record.mous_uid, limit=1000).requests:
+    for other in house.catalogue.find(states=DELIVERED, uid=record.mous_uid, limit=1000).requests:
         if other.origin not in UNASKED and other.options == record.options:
-            sentence = f"Request {other.number} asks for the same, and is {other.state}."
-            raise Refused(sentence, code="already_requested")
+            raise Refused(f"Request {other.number} has delivered the same already.", code="already_requested")
 
 
 def prepare(house: House, request_id: str) -> Workspace:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from itertools import islice
 
-from alma_restore.restore.detecting import Restore, record
+from alma_restore.restore.detecting import Restore, judge, pending
 from alma_restore.restore.house import House
 from alma_restore.uid import Uid
 
@@ -23,16 +23,15 @@ def sweep(house: House, time_limit_s: float) -> list[Restore]:
         time_limit_s: when to stop for this time; the next sweep goes on from there, and starts over at the end.
 
     Returns:
-        The restores to be asked for.
+        The restores to be asked for: all that are pending, so that what an interrupted sweep found is among them.
     """
     deadline = time.monotonic() + time_limit_s
     after = house.catalogue.cursor(CURSOR)
     calibrations = house.archive.metadata.all_calibrations(Uid(after) if after else None)
-    restores: list[Restore] = []
     while batch := list(islice(calibrations, _A_BATCH)):
-        restores += record(house, batch, "detection", seen_by="sweep")
+        judge(house, batch, seen_by="sweep")
         house.catalogue.set_cursor(CURSOR, batch[-1].mous_uid)
         if time.monotonic() > deadline:
-            return restores
+            return pending(house, "detection")
     house.catalogue.set_cursor(CURSOR, "")
-    return restores
+    return pending(house, "detection")

@@ -53,15 +53,13 @@ def task_queues(house: HouseDep) -> Mapping[str, TaskQueue]:
 
     running = TaskInstance.state == TaskInstanceState.RUNNING
     queued = TaskInstance.state == TaskInstanceState.QUEUED
-    default = conf.get("operators", "default_queue")
-    ours = house.settings.queues
     statement = (
         select(
-            func.coalesce(TaskInstance.queue, default),
+            TaskInstance.queue,
             func.count(case((running, 1))),
             func.min(case((queued, TaskInstance.queued_dttm))),
         )
-        .where(running | queued)
+        .where(running | queued, TaskInstance.queue.is_not(None))
         .group_by(TaskInstance.queue)
     )
     try:
@@ -69,8 +67,9 @@ def task_queues(house: HouseDep) -> Mapping[str, TaskQueue]:
             rows = session.execute(statement).all()
     except SQLAlchemyError:  # airflow_parts tells that the database is away
         return {}
-    held = {name: TaskQueue(number, since) for name, number, since in rows}
-    return {name: TaskQueue() for name in (default, ours.archive, ours.casa)} | held
+    ours = house.settings.queues
+    known = (conf.get("operators", "default_queue"), ours.archive, ours.casa)
+    return dict.fromkeys(known, TaskQueue()) | {name: TaskQueue(number, since) for name, number, since in rows}
 
 
 @router.get("/metrics", dependencies=[Depends(scraper)])

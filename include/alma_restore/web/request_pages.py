@@ -132,6 +132,7 @@ async def retry(request: Request, request_id: str, who: SentFormDep, house: Hous
         await runs.retry(run_id, _conf(asked, record))
     except RestoreError as error:
         await run_in_threadpool(house.catalogue.fail, request_id, error, "open_request")
+        await run_in_threadpool(house.catalogue.begin_attempt, request_id, record.attempt)  # none has begun in Airflow
     return _back_to(request, request_id)
 
 

@@ -1,4 +1,4 @@
-"""An api-server without log-in is for one person's own machine: it starts neither in production nor where others reach it."""
+"""An api-server without log-in is for one person's own machine: not for production, nor where others reach it."""
 
 from __future__ import annotations
 
