@@ -85,6 +85,8 @@ def test_each_queue_has_its_worker_and_time_to_finish() -> None:
         assert re.search(r"\d+h", SERVICES[name]["stop_grace_period"])
     visible_s = environment["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]
     assert visible_s > 48 * 3600, "Redis would hand a running CASA to a second worker"
+    queued_s = environment["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"]
+    assert queued_s > 48 * 3600, "Airflow would fail what waits for a busy worker"
 
 
 def test_the_load_tests_engine_cannot_be_used_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
