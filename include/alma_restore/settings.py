@@ -274,7 +274,8 @@ class Settings(BaseSettings):
         json_logs: the long-running commands log in JSON; for Airflow's own services there is
             AIRFLOW__LOGGING__JSON_LOGS.
         restores_at_once: runs of `restore_mous` that are under way at the same time; the others wait in Airflow.
-        production: this installation restores for astronomers. docker-compose.yaml says so; it excludes `load_test`.
+        production: this installation restores for astronomers. docker-compose.yaml says so; it excludes
+            `load_test` and an Airflow without log-in.
         load_test: take CASA installations that only copy (docs/casa.md): what they deliver is not calibrated.
     """
 

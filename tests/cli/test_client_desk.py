@@ -104,6 +104,12 @@ def test_airflow_tells_where_the_catalogue_is_out_of_reach(airflow, remote_desk,
         assert (told.email, told.mous_uid) == ("ada@example.org", MOUS)
 
 
+def test_a_run_that_was_marked_failed_before_it_began_is_not_called_delivered(airflow, remote_desk, asked):
+    remote_desk.request(asked)
+    airflow.run_goes(RUN, "success", open_request="skipped", deliver="skipped", close_request="success")
+    assert remote_desk.status(RUN).state == "cancelled"
+
+
 def test_the_newest_restores_come_first_and_fit(airflow, desk, remote_desk, catalogue):
     for number in range(3):
         request = RestoreRequest(mous_uid=f"uid://A001/X1/X{number}", correlation_id=f"{number}", email="a@example.org")

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from alma_restore.demo.archive import DEMO_MOUSS
+from alma_restore.errors import NotAvailable
 from alma_restore.restore import detecting, sweeping
 
 MAIN = "uid://A001/X12d1/X23e"
@@ -82,3 +83,20 @@ def test_a_sweep_that_runs_out_of_time_goes_on_where_it_stopped(house, monkeypat
             break
     assert seen[:4] == [2, 4, 6, 7]
     assert house.catalogue.cursor(sweeping.CURSOR) == ""
+
+
+def test_a_sweep_that_breaks_off_loses_nothing_that_it_found(house, monkeypatch):
+    everything = house.archive.metadata.all_calibrations
+
+    def breaks_off(after):
+        yield from list(everything(after))[:5]
+        raise NotAvailable("The archive's database does not answer.")
+
+    monkeypatch.setattr(sweeping, "_A_BATCH", 5)
+    with monkeypatch.context() as broken:
+        broken.setattr(type(house.archive.metadata), "all_calibrations", lambda _, after: breaks_off(after))
+        with pytest.raises(NotAvailable):
+            sweeping.sweep(house, time_limit_s=60)
+    assert house.catalogue.cursor(sweeping.CURSOR)
+    found = sweeping.sweep(house, time_limit_s=60)
+    assert {each.conf["mous_uid"] for each in found} == {mous.uid for mous in DEMO_MOUSS if mous.restorable}

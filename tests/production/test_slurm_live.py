@@ -73,6 +73,13 @@ class Live(Running):
         path = f"dags/restore_mous/dagRuns/{run_id}/taskInstances/{task}/0"
         self.airflow.api("PATCH", path, json={"new_state": "failed"}).raise_for_status()
 
+    def mark_run_failed(self, run_id: str) -> None:
+        path = f"dags/restore_mous/dagRuns/{run_id}"
+        self.airflow.api("PATCH", path, json={"state": "failed"}).raise_for_status()
+
+    def pause(self, paused: bool) -> None:
+        self.airflow.api("PATCH", "dags/restore_mous", json={"is_paused": paused}).raise_for_status()
+
     def history(self, record: RequestRecord) -> list[str]:
         return [line.note for line in self.catalogue.history(record.id)]
 
@@ -139,6 +146,14 @@ def test_casa_on_slurm_survives_airflow_and_ends_with_its_task(live: Live, slurm
     record = live.end(stopped)
     assert record.state == "cancelled", record.reason
     assert "Its task was marked failed in Airflow during fetch_asdm." in live.history(record)
+
+    live.pause(True)
+    never_began = live.trigger()
+    live.mark_run_failed(never_began)
+    live.pause(False)
+    record = live.end(never_began)
+    assert record.state == "cancelled", record.reason
+    assert "The run was marked failed in Airflow during its start." in live.history(record)
 
     live.export.touch()
     failed, cleared = live.trigger(), live.trigger()

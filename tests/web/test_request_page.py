@@ -156,6 +156,7 @@ def test_a_retry_that_airflow_refuses_is_a_failure_again(client, house, runs, re
     _send(client, request_id, "retry")
     record = house.catalogue.get(request_id)
     assert (record.state, record.reason) == ("failed", "Airflow answered 404: no such DAG.")
+    assert record.attempt == 1, "Airflow counts no attempt that it has refused"
 
 
 def test_a_run_that_is_still_cleaning_up_is_not_tried_again(client, house, runs, request_id):
