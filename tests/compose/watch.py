@@ -29,7 +29,9 @@ SERVICES = (
     *("rabbitmq", "events-consume", "events-publish", "postgres", "demo-ngas", "demo-mail", "demo-sftp"),
 )
 """Killed in this order, one at a time, each while a restore is under way."""
-FAR_END = "sftp://demo_sftp/srv/alma-restore/demo/sftp/uploads"
+FAR_END = "sftp://demo_sftp/deliveries"
+FAR_FOLDER = "/srv/alma-restore/demo/sftp/uploads/deliveries"
+"""The same, where the workers have the far end's volume."""
 REQUESTER = "requester@example.org"
 COMMAND_LINE = CONTEXT / "docker" / "alma-restore"
 
@@ -170,7 +172,7 @@ def check_deliveries(expected: int) -> None:
     assert len({request.path for request in found}) == expected
     for request in found:
         check = ("sh", "-c", 'cd "$1" && sha256sum --check --quiet SHA256SUMS', "sh")  # as the user who may enter it
-        folder = str(request.path).removeprefix("sftp://demo_sftp")  # the workers have the far end's volume, too
+        folder = str(request.path).replace(FAR_END, FAR_FOLDER)
         docker("exec", container("worker-default"), *check, folder)
     ends = stack.volume("deliveries"), stack.volume("demo") / "sftp" / "uploads"
     hidden = [path.name for end in ends for path in end.rglob(".*")]
