@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -113,6 +114,23 @@ def test_every_command_can_be_refused(
 ) -> None:
     ngas.inject(fault, times=None, when=command)
     check(fetch(ngas, tmp_path / "products"), LASTING[fault], tmp_path / "products", content)
+
+
+def test_a_port_that_looks_like_a_code_is_none(tmp_path: Path) -> None:
+    """4019 is NGAS's code of an unknown file; every message of a node at port 40190 holds it too."""
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "products").mkdir()
+    (tmp_path / "archive" / NAME).write_bytes(random_bytes(5_000))
+    with listening_at_one_of(range(40190, 40200), tmp_path / "archive") as node:
+        node.inject("offline")
+        check(fetch(node, tmp_path / "products"), None, tmp_path / "products", random_bytes(5_000))
+
+
+def listening_at_one_of(ports: range, root: Path) -> NgasServer:
+    for port in ports:
+        with suppress(OSError):
+            return NgasServer(root, port)
+    raise AssertionError(f"none of the ports {ports} is free")
 
 
 def test_many_different_faults_one_after_another(ngas: NgasServer, content: bytes, tmp_path: Path) -> None:

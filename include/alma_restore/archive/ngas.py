@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -29,7 +30,8 @@ T = TypeVar("T")
 _BUFFER_BYTES = 256 * 1024
 _LONGEST_WAIT_S = 60.0
 _NAME_BYTES = 250
-_UNKNOWN_FILE = "4019"
+_UNKNOWN_FILE = re.compile(r"NGAMS_\w+:4019:")
+"""As NGAS begins its message; the number alone can be part of a port or of a file id, which the reply also names."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,7 @@ def _refusal(reply: Reply) -> RestoreError:
             remedy="Mend user and password of the NGAS connection.",
         )
     message = reply.message().decode(errors="replace")
-    if _UNKNOWN_FILE in message:
+    if _UNKNOWN_FILE.search(message):
         return _unknown(reply)
     return NotAvailable(
         f"NGAS {reply.sender} does not send {reply.file_id} ({reply.status}).", remedy="Try again later."

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 REFUSALS = {
-    "unknown_file": (400, "4019", "Could not locate any file with this File ID"),
-    "offline": (400, "4015", "Server is in Offline State"),
+    "unknown_file": (400, "NGAMS_ER_UNAVAIL_FILE:4019", "File with ID appears not to be available."),
+    "offline": (400, "NGAMS_ER_IMPROPER_STATE:4015", "RETRIEVE not allowed when in State/Sub-State: OFFLINE/IDLE."),
     "busy": (503, "", "no free slot: a bare reply without headers"),
     "unauthorized": (401, "", "without a challenge"),
     "forbidden": (403, "", "no access"),

@@ -229,7 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header("Location", f"http://{elsewhere}{self.path}")
             self.end_headers()
         elif code:
-            self._xml(400, _outcome("FAILURE", f"NGAMS_ER:{code}:ERROR: {words}"))
+            self._xml(400, _outcome("FAILURE", f"{code}:ERROR: {words}"))
         elif status:
             self.wfile.write(f"HTTP/1.0 {status} Refused\r\n\r\n".encode())
 
