@@ -95,11 +95,14 @@ def test_a_redelivery_is_a_new_calibration_and_replaces_the_one_that_waited(cata
     assert pending(catalogue) == [], "its latest delivery cannot be restored"
 
 
-def test_the_oldest_wait_first_and_can_be_taken_by_the_dozen(catalogue):
+def test_the_oldest_wait_first_and_one_can_ask_for_some_mouss_alone(catalogue):
     catalogue.record_calibrations(((calibration(n), Decided()) for n in (3, 1, 2)), "backfill")
-    uids = [calibration(n).mous_uid for n in (3, 1, 2)]
+    third, first, second = uids = [calibration(n).mous_uid for n in (3, 1, 2)]
     assert [waiting.mous_uid for waiting in catalogue.pending_calibrations()] == uids
-    assert [waiting.mous_uid for waiting in catalogue.pending_calibrations(limit=2)] == uids[:2]
+    assert [waiting.mous_uid for waiting in catalogue.pending_calibrations({second, third})] == [third, second]
+    others = [calibration(n).mous_uid for n in range(10, 1300)]
+    assert [waiting.mous_uid for waiting in catalogue.pending_calibrations([*others, first])] == [first]
+    assert catalogue.pending_calibrations([]) == ()
 
 
 def test_two_detectors_side_by_side_share_the_news(url):

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from alma_restore.errors import RestoreError
 from alma_restore.request import RestoreRequest
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
@@ -65,6 +66,24 @@ def test_what_is_being_delivered_again_does_not_expire(catalogue, delivered):
     assert due(catalogue) == []
     assert not catalogue.expire(request_id, NOW)
     assert catalogue.get(request_id).state == "accepted"
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_what_stands_of_a_request_that_failed_the_second_time_is_warned_of_and_expires(catalogue, delivered, end):
+    request_id = delivered()
+    catalogue.reopen(request_id)
+    if end == "failed":
+        catalogue.fail(request_id, RestoreError("CASA stopped."), "run_casa")
+    else:
+        catalogue.cancel(request_id)
+    before = NOW + timedelta(days=3)
+    assert [delivery.request_id for delivery in catalogue.expiring_deliveries(before)] == [request_id]
+    assert due(catalogue) == [request_id]
+    assert catalogue.expire(request_id, NOW)
+    assert not catalogue.expire(request_id, NOW - timedelta(seconds=1))
+    assert catalogue.get(request_id).state == end
+    catalogue.mark_removed(request_id)
+    assert due(catalogue) == []
 
 
 def test_a_second_delivery_renews_the_date_and_keeps_the_wish(catalogue, delivered):

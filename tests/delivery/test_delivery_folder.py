@@ -14,7 +14,7 @@ from restored_mous import EBS, MOUS, tree
 from alma_restore.delivery import folder
 from alma_restore.delivery.checksums import read_sums, sha256
 from alma_restore.delivery.contents import gather
-from alma_restore.delivery.folder import beside, deliver
+from alma_restore.delivery.folder import beside, clear_up, deliver
 from alma_restore.errors import DeliveryFailed
 
 NAME = "uid___A001_X12d1_X23e__f1a4dd4a"
@@ -234,7 +234,8 @@ def test_two_who_deliver_the_same_do_it_one_after_the_other(files, root):
     assert_nothing_beside(root)
 
 
-def test_a_killed_delivery_shows_nothing_under_the_final_name(files, root, other_disk):
+@pytest.mark.parametrize("then", ["tried again", "given up"])
+def test_a_killed_delivery_shows_nothing_under_the_final_name(files, root, other_disk, then):
     big = other_disk / "big"
     big.write_bytes(os.urandom(1 << 20) * 64)
     final = root / NAME
@@ -246,6 +247,20 @@ def test_a_killed_delivery_shows_nothing_under_the_final_name(files, root, other
     worker.join()
     assert worker.exitcode == -9, "it was too fast to be killed"
     assert not final.exists()
+    if then == "tried again":
+        deliver(files, root, NAME)
+        assert_whole(final, files)
+        assert_nothing_beside(root)
+    else:
+        clear_up(root, NAME)
+        clear_up(root, NAME)
+        assert list(root.iterdir()) == []
+
+
+def test_of_a_delivery_killed_between_two_names_and_given_up_the_earlier_one_stays(files, root):
     deliver(files, root, NAME)
-    assert_whole(final, files)
+    (root / NAME).rename(beside(root / NAME, "old"))
+    beside(root / NAME, "part").mkdir()
+    clear_up(root, NAME)
+    assert_whole(root / NAME, files)
     assert_nothing_beside(root)

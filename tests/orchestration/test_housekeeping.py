@@ -14,7 +14,9 @@ from alma_restore.casa import job
 from alma_restore.casa.installation import Installation
 from alma_restore.casa.launchers.local import LocalLauncher
 from alma_restore.catalogue import requests
+from alma_restore.delivery import folder as delivery_folder
 from alma_restore.delivery.destination import delivery_name
+from alma_restore.delivery.folder import beside
 from alma_restore.errors import Misconfigured
 from alma_restore.request import RestoreRequest
 from alma_restore.restore import closing, housekeeping, telling
@@ -100,6 +102,31 @@ def test_everybody_who_joined_is_told_each_alone_and_once(house, opened, mails):
     house.catalogue.start_stage(record.id, "fetch_asdm")
     closing.close(house, record.id)
     assert [mail["Subject"].rpartition(": ")[2] for mail in mails.mails()] == ["cancelled"] * 3 + ["failed"] * 3
+
+
+def test_what_a_killed_delivery_left_goes_with_the_end_of_its_request(house, opened):
+    record = opened(run_id="run")
+    house.catalogue.start_stage(record.id, "deliver")
+    left = beside(house.settings.delivery_root / delivery_name(MOUS, record.id), "part")
+    (left / "calibrated").mkdir(parents=True)
+    closing.close(house, record.id)
+    assert house.catalogue.get(record.id).state == "failed"
+    assert list(house.settings.delivery_root.iterdir()) == []
+
+
+def test_a_delivery_folder_that_nobody_can_clear_up_keeps_no_request_from_its_end(house, opened, monkeypatch):
+    record = opened(run_id="run")
+    house.catalogue.start_stage(record.id, "deliver")
+    house.settings.delivery_root.mkdir(parents=True, exist_ok=True)
+    left = beside(house.settings.delivery_root / delivery_name(MOUS, record.id), "part")
+    left.mkdir()
+
+    def refuse(path):
+        raise OSError("Read-only file system")
+
+    monkeypatch.setattr(delivery_folder, "remove", refuse)
+    assert closing.close(house, record.id).state == "failed"
+    assert any("is not cleared up" in line.note for line in house.catalogue.history(record.id))
 
 
 def test_who_asks_is_told_that_it_begins_detection_tells_nobody(house, mails):

@@ -59,14 +59,22 @@ class Calibrations(Store):
                     news.append(record(CalibrationRecord, row))
         return tuple(news)
 
-    def pending_calibrations(self, limit: int | None = None) -> tuple[CalibrationRecord, ...]:
+    def pending_calibrations(self, mous_uids: Collection[Uid] | None = None) -> tuple[CalibrationRecord, ...]:
         """Restorable calibrations that nobody has requested yet, oldest first; of one MOUS the latest delivery only.
 
         A person's request that was refused, failed or was cancelled does not count: it may have been its own fault.
+
+        Args:
+            mous_uids: only those of these MOUSs; None: all.
         """
-        pending = select(CalibrationRow).where(is_pending()).order_by(CalibrationRow.id).limit(limit)
+        pending = select(CalibrationRow).where(is_pending())
         with self._read() as session:
-            return tuple(record(CalibrationRecord, row) for row in session.scalars(pending))
+            if mous_uids is None:
+                rows = list(session.scalars(pending))
+            else:
+                some = (pending.where(CalibrationRow.mous_uid.in_(uids)) for uids in _batches(mous_uids, _A_BATCH))
+                rows = [row for each in some for row in session.scalars(each)]
+            return tuple(record(CalibrationRecord, row) for row in sorted(rows, key=lambda row: row.id))
 
     def calibrations_of(self, mous_uids: Collection[Uid]) -> dict[Uid, CalibrationRecord]:
         """The latest calibration recorded of each of these MOUSs, as far as they are known."""

@@ -10,7 +10,10 @@ from alma_restore.catalogue.engine import Store, utc_now
 from alma_restore.catalogue.records import DeliveryRecord, record
 from alma_restore.catalogue.requests import locked, move
 from alma_restore.catalogue.schema import DeliveryRow, RequestRow
-from alma_restore.catalogue.states import DELIVERED
+from alma_restore.catalogue.states import DELIVERED, ENDS
+
+_STANDS = ENDS - {"expired"}
+"""What was delivered may stand in all of these: tried again, a delivered request can fail or be cancelled."""
 
 
 class Deliveries(Store):
@@ -51,22 +54,22 @@ class Deliveries(Store):
     def due_deliveries(self, now: datetime) -> tuple[DeliveryRecord, ...]:
         """Deliveries to be removed: expired and not asked to be kept, or left over from a removal cut short.
 
-        A request that was reopened is not among them: it may be delivering just now.
+        A request that is at work again is not among them: it may be delivering just now.
         """
-        expired = and_(RequestRow.state.in_(DELIVERED), DeliveryRow.expires_at <= now, DeliveryRow.keep.is_(False))
+        expired = and_(RequestRow.state.in_(_STANDS), DeliveryRow.expires_at <= now, DeliveryRow.keep.is_(False))
         return self._standing(or_(expired, RequestRow.state == "expired"))
 
     def expiring_deliveries(self, before: datetime) -> tuple[DeliveryRecord, ...]:
         """Deliveries that expire before this moment and whose requester has not been told."""
         soon = and_(DeliveryRow.expires_at < before, DeliveryRow.keep.is_(False), DeliveryRow.warned_at.is_(None))
-        return self._standing(and_(RequestRow.state.in_(DELIVERED), soon))
+        return self._standing(and_(RequestRow.state.in_(_STANDS), soon))
 
     def mark_warned(self, request_id: str) -> None:
         """The requester has been told that the delivery is about to expire."""
         self._mark(request_id, warned_at=utc_now())
 
     def expire(self, request_id: str, now: datetime) -> bool:
-        """Mark a due delivery as expired, before anybody touches it.
+        """Mark a due delivery as expired, before anybody touches it; a request that ended otherwise stays so.
 
         Returns:
             Whether it may be removed: False if it was reopened, renewed or asked to be kept in the meantime.
@@ -77,7 +80,7 @@ class Deliveries(Store):
             due = row is not None and not row.keep and row.expires_at is not None and row.expires_at <= now
             if due and request.state in DELIVERED:
                 move(session, request, "expired", request.stage, "Kept as long as the policy says.")
-            return request.state == "expired"
+            return request.state == "expired" or (due and request.state in _STANDS)
 
     def mark_removed(self, request_id: str) -> None:
         """The expired delivery is gone."""

@@ -65,6 +65,21 @@ def deliver(files: Mapping[str, Source], root: Path, name: str) -> Delivered:
         return Delivered(str(final), size_bytes, len(files) + 1, sha256(final / SUMS))
 
 
+def clear_up(root: Path, name: str) -> None:
+    """Leave of a delivery that was killed in the middle, and is not tried again, what stood there before it.
+
+    Raises:
+        DeliveryFailed: the folder cannot be written.
+    """
+    final = root / name
+    left = [beside(final, word) for word in ("part", "old")]
+    with _telling(final):
+        if any(map(os.path.lexists, left)):
+            with alone(final):
+                _settle(final)
+                remove(beside(final, "part"))
+
+
 def beside(final: Path, word: str) -> Path:
     """The hidden name beside a delivery for something unfinished."""
     return final.with_name(f".{final.name}.{word}")

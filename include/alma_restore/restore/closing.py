@@ -11,7 +11,7 @@ from alma_restore import log_fields
 from alma_restore.catalogue.records import DeliveryRecord, RequestRecord
 from alma_restore.catalogue.states import DELIVERED
 from alma_restore.delivery import contents, destination, folder, sftp
-from alma_restore.errors import Misconfigured, NotAvailable
+from alma_restore.errors import DeliveryFailed, Misconfigured, NotAvailable, Refused
 from alma_restore.restore import calibrating, last_words, telling
 from alma_restore.restore.house import House, mous_of
 from alma_restore.uid import Uid
@@ -62,6 +62,8 @@ def close(house: House, request_id: str, stopped: str = "") -> RequestRecord:
     casa_is_gone = stop_casa(house, record)
     if not record.ended:
         record = _end(house, record, stopped)
+    if record.stage == "deliver" and record.state not in DELIVERED:
+        _clear_up_delivery(house, record)
     telling.tell_end(house, record)
     house.catalogue.release(request_id)
     if casa_is_gone and not is_kept(house, record):
@@ -87,6 +89,16 @@ def is_kept(house: House, record: RequestRecord) -> bool:
     """Whether the workspace of an ended request stays for a while (`keep_workspace`); there may be none."""
     keep = house.settings.keep_workspace
     return not record.workspace or keep == "always" or (keep == "on_failure" and record.state not in DELIVERED)
+
+
+def _clear_up_delivery(house: House, record: RequestRecord) -> None:
+    """Remove what a delivery that was killed left hidden in its folder; at a far end it waits for the next try."""
+    try:
+        where = destination.check(record.destination, house.settings)
+        if isinstance(where, destination.FolderDestination):
+            folder.clear_up(where.root, destination.delivery_name(mous_of(record), record.id))
+    except (Refused, DeliveryFailed) as error:
+        house.catalogue.note(record.id, f"What the delivery left is not cleared up. {error}")
 
 
 def _end(house: House, record: RequestRecord, stopped: str) -> RequestRecord:

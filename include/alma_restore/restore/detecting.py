@@ -65,8 +65,8 @@ def pending(house: House, origin: Origin) -> list[Restore]:
 def _record(house: House, calibrations: Iterable[Calibration], origin: Origin) -> list[Restore]:
     """Record calibrations with the decision on each; the restores to be asked for, oldest calibration first."""
     seen = judge(house, calibrations)
-    wanted = [each for each in house.catalogue.pending_calibrations() if (each.mous_uid, each.fingerprint) in seen]
-    return [_restore(house, each, origin) for each in wanted]
+    waiting = house.catalogue.pending_calibrations({mous_uid for mous_uid, _ in seen})
+    return [_restore(house, each, origin) for each in waiting if (each.mous_uid, each.fingerprint) in seen]
 
 
 def _restore(house: House, calibration: CalibrationRecord, origin: Origin) -> Restore:
