@@ -113,6 +113,7 @@ def _soak_rows(site: LoadSite, killed: Counter[str], started: Counter[str]) -> l
     if not site.proxies:
         return []
     cut = {name: (proxy.cut, proxy.passed) for name, proxy in site.proxies.items()}
+    spared = [name for name, (times, _) in cut.items() if not times]
     ended = started - killed
     return [
         _row("killed", killed.total(), _counts(killed)),
@@ -122,6 +123,7 @@ def _soak_rows(site: LoadSite, killed: Counter[str], started: Counter[str]) -> l
             sum(times for times, _ in cut.values()),
             ", ".join(f"{name} {times} of {passed}" for name, (times, passed) in cut.items()),
         ),
+        _row("peers that were never cut, of which this soak shows nothing", len(spared), ", ".join(spared)),
     ]
 
 

@@ -110,7 +110,7 @@ def _unfinished(site: LoadSite, requests: list[RequestRecord]) -> Iterator[Path]
 
 
 def _leftovers(site: LoadSite, requests: list[RequestRecord]) -> Iterator[str]:
-    """Workspaces stay for what failed alone; no process of a job, and no disk promised."""
+    """Workspaces stay for what failed alone, and no process works in any."""
     kept = {Path(record.workspace).name for record in requests if record.state not in DELIVERED}
     spool = site.settings.spool_root
     for folder in sorted(spool.iterdir()) if spool.is_dir() else ():
@@ -118,5 +118,6 @@ def _leftovers(site: LoadSite, requests: list[RequestRecord]) -> Iterator[str]:
             yield f"The spool still holds {folder.name}."
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.environ().get("ALMA_RESTORE_JOB", "").startswith(str(spool)):
-                yield f"A CASA process is left: {process.pid} {process.cmdline()}"
+            places = [process.environ().get("ALMA_RESTORE_JOB", ""), process.cwd(), *process.cmdline()]
+            if any(str(spool) in place for place in places):
+                yield f"A process is left: {process.pid} {process.cmdline()}"

@@ -15,6 +15,9 @@ from alma_restore.demo.ngas_server import NgasServer
 
 RATE = 0.01
 
+_FIRST_CUT = 20
+"""Among so many connections of each peer is the first one that breaks."""
+
 NGAS_FAULTS = [fault for fault in ALL if fault not in ("stalled", "trickle")]
 """Those that show at once; silence is tested elsewhere (tests/faults)."""
 
@@ -46,6 +49,9 @@ class FaultyProxy:
         self.port = int(self._listener.getsockname()[1])
         self.rate = 0.0
         self.passed = self.cut = 0
+        self._due = random.randrange(_FIRST_CUT)
+        self._breaking = False
+        self._lock = threading.Lock()
 
     def __enter__(self) -> FaultyProxy:
         threading.Thread(target=self._listen, daemon=True).start()
@@ -65,8 +71,22 @@ class FaultyProxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        breaks_after = random.randrange(self._within) if random.random() < self.rate else None
-        self.passed += 1
+        breaks = self._is_to_break()
+        try:
+            self._pass_both_ways(client, random.randrange(self._within) if breaks else None)
+        finally:
+            if breaks:
+                self._breaking = False
+
+    def _is_to_break(self) -> bool:
+        """One at a time, once it is due: the first one soon, that no peer is spared by chance in a short soak."""
+        with self._lock:
+            self.passed += 1
+            breaks = bool(self.rate) and not self._breaking and self.passed > self._due
+            self._breaking = self._breaking or breaks
+            return breaks
+
+    def _pass_both_ways(self, client: socket.socket, breaks_after: int | None) -> None:
         with closing(client), suppress(OSError), socket.create_connection(("127.0.0.1", self._to)) as server:
             for end in (client, server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -75,6 +95,7 @@ class FaultyProxy:
             # What has not broken by the time that nothing is to break any more holds to its end.
             if _pass_on(client, server, breaks_after) and (self.rate or _pass_on(client, server)):
                 self.cut += 1
+                self._due = self.passed + random.randrange(round(2 / RATE))
                 for end in (client, server):
                     _reset(end)
             back.join()
