@@ -11,10 +11,11 @@ from typing import Any
 
 import psutil
 import pytest
-from servers import Running, postgresql, redis
+from servers import WAIT_LIMIT_S, Running, postgresql, redis
 from traces import files_with, processes_with, tables_with, task_lines
 
 from alma_restore.catalogue.migrate import migrate
+from alma_restore.catalogue.records import RequestRecord
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.demo import environment as demo
 from alma_restore.demo.environment import DemoPlace, DemoPorts
@@ -48,9 +49,10 @@ class Production(Running):
         return dict(self.airflow.api("GET", path).json())
 
 
-@pytest.fixture
-def production(tmp_path: Path, demo_archive: Path, casa_python: Path) -> Iterator[Production]:
-    here, ports = DemoPlace(tmp_path), DemoPorts(free_port(), free_port(), free_port())
+@pytest.fixture(scope="module")
+def production(tmp_path_factory: pytest.TempPathFactory, demo_archive: Path, casa_python: Path) -> Iterator[Production]:
+    here = DemoPlace(tmp_path_factory.mktemp("celery"))
+    ports = DemoPorts(free_port(), free_port(), free_port())
     here.run.mkdir(parents=True)
     with ExitStack() as stack:
         database = stack.enter_context(postgresql("airflow", "catalogue"))
@@ -107,8 +109,8 @@ def casa_processes(workspace: Path) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.timeout(900)
-def test_casa_outlives_its_celery_worker_and_runs_once(production: Production) -> None:
+def until_casa_runs(production: Production) -> tuple[str, RequestRecord]:
+    """Ask for a restore, and wait until its CASA is at work; its run and its request."""
     airflow, catalogue = production.airflow, production.catalogue
     unpause = {"json": {"is_paused": False}}
     production.wait("the DAG", lambda: airflow.api("PATCH", "dags/restore_mous", **unpause).status_code == 200)
@@ -119,8 +121,32 @@ def test_casa_outlives_its_celery_worker_and_runs_once(production: Production) -
     record = production.wait(
         "CASA", lambda: (it := catalogue.by_run_id(run_id)) and it.stage == "run_casa" and it.workspace and it
     )
+    production.wait("CASA's process", lambda: casa_processes(Path(record.workspace)))
+    return run_id, record
+
+
+@pytest.mark.timeout(900)
+def test_a_worker_that_is_told_to_stop_finishes_its_casa_first(production: Production) -> None:
+    """As an upgrade stops it (docs/deployment.md)."""
+    airflow, catalogue = production.airflow, production.catalogue
+    run_id, record = until_casa_runs(production)
+
+    assert airflow.stop_component(CASA_WORKER, limit_s=WAIT_LIMIT_S) == 0
+
+    assert not casa_processes(Path(record.workspace))
+    assert production.task(run_id, "run_casa/0")["state"] == "success"
+    airflow.start_component(CASA_WORKER)
+    production.wait("the end of the request", lambda: catalogue.get(record.id).ended)
+    assert catalogue.get(record.id).state == "delivered", catalogue.get(record.id).reason
+    assert production.task(run_id, "run_casa/0")["try_number"] == 1
+
+
+@pytest.mark.timeout(900)
+def test_casa_outlives_its_celery_worker_and_runs_once(production: Production) -> None:
+    airflow, catalogue = production.airflow, production.catalogue
+    told = len(production.mails.mails())
+    run_id, record = until_casa_runs(production)
     workspace = Path(record.workspace)
-    production.wait("CASA's process", lambda: casa_processes(workspace))
     assert processes_with(SECRETS.values()) == []
 
     airflow.kill_component(CASA_WORKER)
@@ -128,7 +154,7 @@ def test_casa_outlives_its_celery_worker_and_runs_once(production: Production) -
     assert casa_processes(workspace), "CASA ended with its worker"
     airflow.start_component(CASA_WORKER)
     production.wait("the end of the request", lambda: catalogue.get(record.id).ended)
-    production.wait("the mail", production.mails.mails)
+    production.wait("the mail", lambda: len(production.mails.mails()) > told)
 
     assert catalogue.get(record.id).state == "delivered", catalogue.get(record.id).reason
     assert [folder.name for folder in workspace.glob("Logs/attempt-*")] == ["attempt-1"]

@@ -135,6 +135,12 @@ class SmallAirflow:
             member.kill()
         process.wait()
 
+    def stop_component(self, component: str, limit_s: float) -> int:
+        """Ask a component to end, and wait until it has finished what it does; its exit code."""
+        process = self._processes.pop(component)
+        process.terminate()
+        return process.wait(limit_s)
+
     def running(self) -> dict[str, int]:
         """The process id of each component that runs."""
         return {name: process.pid for name, process in list(self._processes.items()) if process.poll() is None}
