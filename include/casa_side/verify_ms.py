@@ -43,14 +43,16 @@ def figures(
     Returns:
         rows, scans, fields, antennas, spectral_windows: as the MS has them; missing_rows: what it lacks, by the raw
         data's Main.xml; corrected: has it a CORRECTED_DATA column; by_field: see `_Field.figures`; by_antenna: name
-        and flagged fraction of its cross-correlations, None where it has none; split: see `split_figures.figures`.
+        and flagged fraction of its calibrated cross-correlations, None where it has none; split: see
+        `split_figures.figures`.
     """
     with opened(ms) as main:
         found = Counter(main.getcol("SCAN_NUMBER").tolist())
         corrected = "CORRECTED_DATA" in main.colnames()
     antennas = column(ms / "ANTENNA", "NAME")
-    samples = Samples(column(ms / "STATE", "OBS_MODE"), _calibrated_windows(ms, calapply), len(antennas))
-    by_field = _by_field(ms, samples) if corrected else []
+    calibrated = _calibrated_windows(ms, calapply)
+    samples = Samples(column(ms / "STATE", "OBS_MODE"), calibrated, len(antennas))
+    by_field = _by_field(ms, samples, calibrated) if corrected else []
     of_split = None
     if split and corrected:
         words = (split["options"].get("intent") or "TARGET").split(",")
@@ -129,25 +131,27 @@ class _Field:
 
     def __init__(self) -> None:
         self.states: set[int] = set()
-        self.samples = self.flagged = self.flagged_in_archive = self.lost_flags = self.not_finite = 0
+        self.samples = self.open = self.flagged_in_archive = self.lost_flags = self.not_finite = 0
         self.changed = False
 
     def figures(self, name: str, obs_modes: list[str], quality: dict[str, Any]) -> dict[str, Any]:
         """Cross-correlations only.
 
         Returns:
-            intents: pipeline words; samples: how many; flagged: fraction of them; flagged_in_archive: the same in the
-            archived flags; lost_flags: samples flagged in the archive and not here. Of samples that are not flagged:
-            not_finite: in CORRECTED_DATA; changed: does CORRECTED_DATA differ from DATA; spectral_windows: see
-            `Samples.quality`.
+            intents: pipeline words; spectral_windows: see `Samples.quality`. Of all windows: lost_flags: samples
+            flagged in the archive and not here; not_finite: of those not flagged, in CORRECTED_DATA. Of the windows
+            that calibration is applied to: samples: how many; open: how many of them are not flagged; flagged: the
+            fraction that is, None where there are no samples; flagged_in_archive: the same in the archived flags;
+            changed: does CORRECTED_DATA differ from DATA in an open one.
         """
         modes = [obs_modes[state] for state in self.states if 0 <= state < len(obs_modes)]
         return {
             "name": name,
             "intents": [word for word in sorted(APPLIED) if casa_intents([word], modes)],
             "samples": self.samples,
-            "flagged": self.flagged / self.samples,
-            "flagged_in_archive": self.flagged_in_archive / self.samples,
+            "open": self.open,
+            "flagged": (self.samples - self.open) / self.samples if self.samples else None,
+            "flagged_in_archive": self.flagged_in_archive / self.samples if self.samples else None,
             "lost_flags": self.lost_flags,
             "not_finite": self.not_finite,
             "changed": self.changed,
@@ -155,7 +159,7 @@ class _Field:
         }
 
 
-def _by_field(ms: Path, samples: Samples) -> list[dict[str, Any]]:
+def _by_field(ms: Path, samples: Samples, calibrated: Collection[int]) -> list[dict[str, Any]]:
     """Go once through FLAG and CORRECTED_DATA, through the archived flags, and through as much of DATA as is needed."""
     fields: dict[int, _Field] = defaultdict(_Field)
     archived = Path(f"{ms}.flagversions", "flags.Pipeline_Final")
@@ -166,7 +170,7 @@ def _by_field(ms: Path, samples: Samples) -> list[dict[str, Any]]:
             samples.add(piece)
             before = None if archived_flags is None else _rows_of(archived_flags, "FLAG", piece.rows)
             for number, of_field in _by_number(piece.columns["FIELD_ID"]):
-                _add(fields[number], piece, of_field, before, main)
+                _add(fields[number], piece, of_field, before, main, calibrated)
     names = column(ms / "FIELD", "NAME")
     obs_modes = column(ms / "STATE", "OBS_MODE")
     return [
@@ -181,17 +185,20 @@ def _by_number(numbers: numpy.ndarray) -> Iterator[tuple[int, Any]]:
         yield number, slice(None) if len(found) == 1 else numbers == number
 
 
-def _add(field: _Field, piece: Piece, of_field: Any, before: numpy.ndarray | None, main: Any) -> None:
+def _add(
+    field: _Field, piece: Piece, of_field: Any, before: numpy.ndarray | None, main: Any, calibrated: Collection[int]
+) -> None:
     flag = piece.columns["FLAG"][..., of_field]
     corrected = piece.columns["CORRECTED_DATA"][..., of_field]
+    archived = numpy.zeros_like(flag) if before is None else before[..., of_field]
     field.states.update(numpy.unique(piece.columns["STATE_ID"][of_field]).tolist())
-    field.samples += flag.size
-    field.flagged += int(flag.sum())
-    if before is not None:
-        archived = before[..., of_field]
-        field.flagged_in_archive += int(archived.sum())
-        field.lost_flags += int((archived & ~flag).sum())
+    field.lost_flags += int((archived & ~flag).sum())
     field.not_finite += int((~numpy.isfinite(corrected) & ~flag).sum())
+    if piece.spw not in calibrated:
+        return
+    field.samples += flag.size
+    field.open += int((~flag).sum())
+    field.flagged_in_archive += int(archived.sum())
     if not field.changed and not flag.all():
         data = _rows_of(main, "DATA", piece.rows[of_field])
         field.changed = bool(((data != corrected) & ~flag).any())

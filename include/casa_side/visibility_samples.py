@@ -43,9 +43,9 @@ class Samples:
         self._samples, self._flagged = numpy.zeros(antennas), numpy.zeros(antennas)
 
     def add(self, piece: Piece) -> None:
-        self._count_flags(piece)
         if piece.spw not in self._calibrated:
             return
+        self._count_flags(piece)
         states, fields = piece.columns["STATE_ID"], piece.columns["FIELD_ID"]
         targets = self._some(numpy.isin(states, self._target_states))
         seen = ~piece.columns["FLAG"][..., targets].all(axis=(0, 1))
@@ -67,7 +67,7 @@ class Samples:
 
     @property
     def flagged_by_antenna(self) -> list[float | None]:
-        """The flagged fraction of each antenna's samples; None where it has none."""
+        """The flagged fraction of each antenna's calibrated samples; None where it has none."""
         return [
             flagged / samples if samples else None
             for flagged, samples in zip(self._flagged.tolist(), self._samples.tolist(), strict=True)

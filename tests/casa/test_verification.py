@@ -86,6 +86,12 @@ elif what == "flags not restored":
     main.putcol("FLAG", numpy.zeros_like(flag))
 elif what == "all flagged":
     main.putcol("FLAG", numpy.ones_like(flag))
+elif what == "target flagged in its only calibrated window":
+    description, target = main.getcol("DATA_DESC_ID"), main.getcol("FIELD_ID") == 2
+    flag[..., target & (description == 0)] = True
+    main.putcol("FLAG", flag)
+    corrected[..., description == 1] = main.getcol("DATA")[..., description == 1]
+    main.putcol("CORRECTED_DATA", corrected)
 elif what == "calibrator noisy":
     rng = numpy.random.default_rng(1)
     main.putcol("CORRECTED_DATA", corrected * numpy.exp(2j * numpy.pi * rng.random(corrected.shape[-1])))
@@ -110,6 +116,42 @@ def test_a_spoilt_measurement_set_is_found_out(
     with pytest.raises(CasaFailed, match=SPOILT[what]) as caught:
         verification.verify(one, installation, {FIRST: facts[FIRST]}, SETTINGS)
     assert FIRST in caught.value.sentence
+
+
+def test_windows_that_are_never_calibrated_count_neither_as_calibrated_nor_as_open(
+    one: Workspace, installation: Installation, facts: Facts, run_in_casa: Callable[..., str]
+) -> None:
+    """ALMA's channel averages, beside a target that is flagged through and through in its science window."""
+    calapply = one.products / f"{FIRST.sanitised}.ms.calapply.txt"
+    calapply.write_text(calapply.read_text().replace("spw='0~1'", "spw='0'"))
+    what = "target flagged in its only calibrated window"
+    run_in_casa("-c", SPOIL, one.working / f"{FIRST.sanitised}.ms", what, cwd=one.root)
+    report = verification.verify(one, installation, {FIRST: facts[FIRST]}, SETTINGS)
+    assert report.warnings == (f"{FIRST}: 100% of DemoTarget is flagged (threshold 95%)",)
+    by_name = {field["name"]: field for field in report.figures[FIRST]["by_field"]}
+    assert (by_name["DemoTarget"]["open"], by_name["DemoTarget"]["flagged"]) == (0, 1)
+    assert by_name["J1924-2914"]["changed"]
+    run_in_casa("-c", SPOIL, one.working / f"{FIRST.sanitised}.ms", "never calibrated", cwd=one.root)
+    with pytest.raises(CasaFailed, match=r"of J1924-2914 is DATA, unchanged; .* of J1832-2039 is DATA"):
+        verification.verify(one, installation, {FIRST: facts[FIRST]}, SETTINGS)
+
+
+def test_a_field_that_is_seen_in_no_calibrated_window_has_no_flagged_fraction(
+    one: Workspace, installation: Installation, facts: Facts, run_in_casa: Callable[..., str]
+) -> None:
+    move = (
+        "import sys; from casaconfig import config; config.logfile = '/dev/null'; from casatools import table\n"
+        "main = table(); main.open(sys.argv[1], nomodify=False)\n"
+        "description, field = main.getcol('DATA_DESC_ID'), main.getcol('FIELD_ID')\n"
+        "description[field == 2] = 1; main.putcol('DATA_DESC_ID', description); main.close()\n"
+    )
+    calapply = one.products / f"{FIRST.sanitised}.ms.calapply.txt"
+    calapply.write_text(calapply.read_text().replace("spw='0~1'", "spw='0'"))
+    run_in_casa("-c", move, one.working / f"{FIRST.sanitised}.ms", cwd=one.root)
+    report = verification.verify(one, installation, {FIRST: facts[FIRST]}, SETTINGS)
+    of_target = report.figures[FIRST]["by_field"][-1]
+    assert report.warnings == ()
+    assert (of_target["samples"], of_target["flagged"], of_target["flagged_in_archive"]) == (0, None, None)
 
 
 def test_rows_that_the_raw_data_have_must_be_there(one: Workspace, installation: Installation, facts: Facts) -> None:

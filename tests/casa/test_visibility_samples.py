@@ -104,10 +104,11 @@ def test_a_calibrator_that_is_flagged_altogether_has_no_quality(samples: Samples
     assert samples.quality(0) == {"17": {"amplitude": None, "phase_scatter_deg": None}}
 
 
-def test_flags_are_counted_by_antenna_at_both_ends(samples: Samples) -> None:
+def test_flags_are_counted_by_antenna_at_both_ends_in_calibrated_windows(samples: Samples) -> None:
     of_antenna_4 = piece(10)
     of_antenna_4.columns["FLAG"][..., of_antenna_4.columns["ANTENNA2"] == 4] = True
     samples.add(of_antenna_4)
+    samples.add(piece(10, spw=CHANNEL_AVERAGE))
     assert samples.flagged_by_antenna == [0.25, 0.25, 0.25, 0.25, 1]
     assert Samples(OBS_MODES, {SCIENCE}, 1).flagged_by_antenna == [None]
 

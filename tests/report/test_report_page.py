@@ -95,6 +95,15 @@ def _rows_of(field: dict[str, Any]) -> list[list[str]]:
     return [of_field + of_windows[0], *of_windows[1:]]
 
 
+def test_a_field_that_is_seen_in_no_calibrated_window_is_told_without_a_flagged_fraction(verified: Verified) -> None:
+    changed = verified.facts
+    for block in changed["execution_blocks"].values():
+        block["by_field"][0] |= {"samples": 0, "open": 0, "flagged": None, "flagged_in_archive": None}
+    page = html.fromstring(verified.report(facts=changed))
+    by_field = cells(page.xpath("//section[.//figure]//table")[0])[1:]
+    assert by_field[0][:4] == ["J1924-2914", "amplitude, bandpass", "", ""]
+
+
 def test_the_total_flagged_is_that_of_all_samples(page: Any, verified: Verified) -> None:
     fields = [field for block in verified.facts["execution_blocks"].values() for field in block["by_field"]]
     total = sum(field["flagged"] * field["samples"] for field in fields) / sum(field["samples"] for field in fields)

@@ -95,7 +95,7 @@ def _faults(found: Mapping[str, Any], facts: AsdmFacts) -> Iterator[str]:
             yield f"it has {found[name]} {name.replace('_', ' ')}, the raw data {getattr(facts, name)}"
     for field in found["by_field"]:
         yield from _faults_of_field(field)
-    if found["corrected"] and all(field["flagged"] == 1 for field in found["by_field"]):
+    if found["corrected"] and not any(field["open"] for field in found["by_field"]):
         yield "all of it is flagged"
 
 
@@ -104,7 +104,7 @@ def _faults_of_field(field: Mapping[str, Any]) -> Iterator[str]:
         yield f"{field['not_finite']} unflagged samples of {field['name']} are not finite"
     if field["lost_flags"]:
         yield f"{field['lost_flags']} samples of {field['name']} have lost their archived flags"
-    if not _ALWAYS_CALIBRATED.isdisjoint(field["intents"]) and field["flagged"] < 1 and not field["changed"]:
+    if not _ALWAYS_CALIBRATED.isdisjoint(field["intents"]) and field["open"] and not field["changed"]:
         yield f"CORRECTED_DATA of {field['name']} is DATA, unchanged"
 
 
@@ -131,7 +131,7 @@ def _faults_of_split(found: Mapping[str, Any], split: SplitOptions) -> Iterator[
 def _violations(found: Mapping[str, Any], settings: VerificationSettings) -> Iterator[str]:
     """Figures that an astronomer would look at twice."""
     for field in found["by_field"]:
-        if field["intents"] and field["flagged"] > settings.max_flagged:
+        if field["intents"] and field["samples"] and field["flagged"] > settings.max_flagged:
             yield f"{field['flagged']:.0%} of {field['name']} is flagged (threshold {settings.max_flagged:.0%})"
         for spw, quality in field["spectral_windows"].items():
             scatter = quality["phase_scatter_deg"]

@@ -132,7 +132,7 @@ def _numbers(facts: Mapping[str, Any]) -> Iterator[Number]:
     if split := facts["split"]:
         size = sum(each["size_bytes"] for each in split["measurement_sets"].values())
         yield Number("Split off", units.size(size), split["what"])
-    fields = [field for block in blocks.values() for field in block["by_field"]]
+    fields = [field for block in blocks.values() for field in block["by_field"] if field["samples"]]
     samples = sum(field["samples"] for field in fields)
     after, archived = (
         sum(field["samples"] * field[name] for field in fields) / samples for name in ("flagged", "flagged_in_archive")
