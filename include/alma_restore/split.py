@@ -109,7 +109,9 @@ def full_name(eb_uid: Uid) -> str:
 
 
 def split_name(eb_uid: Uid) -> str:
-    """The one of what is split off, as the pipeline names it whatever its intent."""
+    """The one of what is split off, as pipelines since 2022.2 name it whatever its intent; `casa/outcome.py` renames
+    those of earlier ones.
+    """
     return f"{eb_uid.sanitised}_targets.ms"
 
 

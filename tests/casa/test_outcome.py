@@ -207,9 +207,23 @@ def test_every_sign_of_failure_is_a_failure_with_its_reason(what: str, workspace
     assert caught.value.log_tail == ended.log.rstrip()
 
 
-def test_what_is_to_be_split_off_has_to_be_there(workspace: Workspace) -> None:
+def ask_for_split(workspace: Workspace) -> None:
     ppr = workspace.ppr.read_text()
     workspace.ppr.write_text(ppr.replace("</SciPipeRequest>", "<Command>hif_mstransform</Command></SciPipeRequest>"))
+
+
+@pytest.mark.parametrize("suffix", ["_targets", "_target", "_cont"])
+def test_what_was_split_off_has_one_name_whichever_pipeline_made_it(suffix: str, workspace: Workspace) -> None:
+    ask_for_split(workspace)
+    state = Ended(0, restored=(FIRST, SECOND, f"{FIRST}{suffix}", f"{SECOND}{suffix}")).replay(workspace)
+    for _ in range(2):  # a task that lost its worker judges again
+        outcome.judge(workspace, state)
+        made = {f"{eb}{suffix}.ms" for eb in (FIRST, SECOND) for suffix in ("", "_targets")}
+        assert {path.name for path in workspace.working.glob("*.ms")} == made
+
+
+def test_what_is_to_be_split_off_has_to_be_there(workspace: Workspace) -> None:
+    ask_for_split(workspace)
     state = Ended(0, restored=(FIRST, SECOND, f"{FIRST}_targets")).replay(workspace)
     with pytest.raises(CasaFailed, match=f"without {SECOND}_targets.ms"):
         outcome.judge(workspace, state)

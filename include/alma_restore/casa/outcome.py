@@ -20,12 +20,17 @@ _CRASHES = {128 + number: number.name for number in (signal.SIGSEGV, signal.SIGA
 _READING_RAW_DATA = "importasdm"
 _MORE_MEMORY = "Raise casa.memory_bytes in the settings, or lower casa.cores: fewer execution blocks at once take less."
 
+_SPLIT = "_targets.ms"
+_EARLIER_SPLITS = ("_target.ms", "_cont.ms")
+"""What `hif_mstransform` called it up to 2021.2 (tag 2021.2.0.128), and from 2021.3 to 2022.1 (tag 2022.1.1.0)."""
+
 
 def judge(workspace: Workspace, state: JobState) -> None:
     """Hold an ended CASA run against every sign of failure there is.
 
     Checked are the exit code, `errorexit-*.txt` in working/ and products/, the lines of the logs, and that each
-    execution block of the PPR has its MeasurementSet. What is in the MeasurementSets is `verification`'s work.
+    execution block of the PPR has its MeasurementSet; what an older pipeline has split off gets the name that newer
+    ones give it. What is in the MeasurementSets is `verification`'s work.
 
     Raises:
         Corrupt: raw data or calibration products are damaged.
@@ -83,6 +88,7 @@ def _told_by_files(workspace: Workspace) -> RestoreError | None:
     for folder in (workspace.working, workspace.products):
         for file in folder.glob("errorexit-*.txt"):
             return CasaFailed(f"The pipeline left {folder.name}/{file.name}: it failed.", remedy="See the log's end.")
+    _rename_splits(workspace)
     missing = [name for name in _wanted(workspace) if not (workspace.working / name / "table.dat").is_file()]
     if missing:
         return CasaFailed(f"CASA ended well, but without {', '.join(missing)}.", remedy="See the log's end.")
@@ -94,7 +100,16 @@ def _wanted(workspace: Workspace) -> list[str]:
     ppr = guarded_xml.parse(workspace.ppr)
     ebs = [name.text.strip() for name in ppr.iter("{*}AsdmDiskName") if name.text]
     splits = any(command.text == "hif_mstransform" for command in ppr.iter("{*}Command"))
-    return [f"{eb}.ms" for eb in ebs] + [f"{eb}_targets.ms" for eb in ebs if splits]
+    return [f"{eb}.ms" for eb in ebs] + [f"{eb}{_SPLIT}" for eb in ebs if splits]
+
+
+def _rename_splits(workspace: Workspace) -> None:
+    """Give what an earlier pipeline has split off the name that later ones give it."""
+    for split in (workspace.working / name for name in _wanted(workspace) if name.endswith(_SPLIT)):
+        for suffix in _EARLIER_SPLITS:
+            made = split.with_name(split.name.removesuffix(_SPLIT) + suffix)
+            if made.is_dir() and not split.exists():
+                made.rename(split)
 
 
 def _last_task(workspace: Workspace) -> str:
