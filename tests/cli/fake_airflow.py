@@ -124,7 +124,7 @@ class FakeAirflow:
             for run in reversed(self.runs.values())
             if (not states or run["state"] in states) and contains in json.dumps(run["conf"])
         ]
-        return 200, {"dag_runs": fitting[: int(query["limit"][0])], "total_entries": len(fitting)}
+        return 200, _page("dag_runs", fitting, query)
 
     def run(self, run_id: str, **_: Any) -> tuple[int, Any]:
         missing = f"The DagRun with dag_id: `restore_mous` and run_id: `{run_id}` was not found"
@@ -139,8 +139,7 @@ class FakeAirflow:
 
     def instances(self, run_id: str, *, query: dict[str, list[str]], **_: Any) -> tuple[int, Any]:
         every = [{"task_id": t, "map_index": i, "state": state} for (t, i), state in self.tasks[run_id].items()]
-        first, size = int(query["offset"][0]), min(100, int(query["limit"][0]))
-        return 200, {"task_instances": every[first : first + size], "total_entries": len(every)}
+        return 200, _page("task_instances", every, query)
 
     def xcom(self, run_id: str, task_id: str, key: str, **_: Any) -> tuple[int, Any]:
         if (run_id, task_id, key) not in self.xcoms:
@@ -184,6 +183,14 @@ ROUTES = (
 )
 
 
+def _page(name: str, every: list[Any], query: dict[str, list[str]]) -> dict[str, Any]:
+    """A hundred at most, by offset or by cursor; a cursor that is empty begins."""
+    first = int((query.get("cursor") or query.get("offset") or ["0"])[0] or 0)
+    behind = first + min(100, int(query["limit"][0]))
+    following = str(behind) if behind < len(every) else None
+    return {name: every[first:behind], "total_entries": len(every), "next_cursor": following}
+
+
 @contextmanager
 def serve(fake: FakeAirflow) -> Iterator[FakeAirflow]:
     """Answer on a free port of the loopback address."""
@@ -194,7 +201,8 @@ def serve(fake: FakeAirflow) -> Iterator[FakeAirflow]:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
-            status, content = fake.answer(self.command, parts.path, parse_qs(parts.query), body, token)
+            query = parse_qs(parts.query, keep_blank_values=True)
+            status, content = fake.answer(self.command, parts.path, query, body, token)
             data = b"" if content is None else json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

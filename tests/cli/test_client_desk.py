@@ -126,6 +126,37 @@ def test_the_newest_restores_come_first_and_fit(airflow, desk, remote_desk, cata
         assert each.restores(email="b@example.org") == []
 
 
+@pytest.fixture
+def of_another_mous(airflow, remote_desk, asked):
+    """Newer restores of MOUSs whose uid begins with that of ours, more than Airflow tells at once."""
+    remote_desk.request(asked)
+    for number in range(120):
+        remote_desk.request(RestoreRequest(mous_uid=f"{MOUS}{number:x}", correlation_id=f"other-{number}"))
+    return [run_id for run_id in airflow.runs if run_id != RUN]
+
+
+@pytest.mark.parametrize("which", [MOUS, "uid___A001_X12d1_X23e"])
+def test_an_mous_is_not_taken_for_one_whose_uid_goes_on(airflow, remote_desk, of_another_mous, which):
+    assert remote_desk.status(which).run_id == RUN
+    assert [told.run_id for told in remote_desk.restores(uid=which)] == [RUN]
+    remote_desk.cancel(which)
+    remote_desk.retry(which)
+    assert airflow.runs[RUN]["note"]
+    assert not any(airflow.runs[run_id]["note"] for run_id in of_another_mous)
+
+
+def test_an_execution_block_is_found_beside_those_whose_uid_goes_on(remote_desk):
+    for number in (1, 10):
+        remote_desk.request(RestoreRequest(eb_uid=f"uid://A002/X1/X{number}", correlation_id=f"{number}"))
+    assert remote_desk.status("uid://A002/X1/X1").run_id == "restore__1"
+    assert [told.run_id for told in remote_desk.restores(uid="uid://A002/X1/X1")] == ["restore__1"]
+
+
+def test_as_many_are_listed_as_are_wanted(remote_desk, of_another_mous):
+    assert len(remote_desk.restores(limit=110)) == 110
+    assert len(remote_desk.restores(limit=1000)) == 121
+
+
 def test_cancelling_stops_the_run_and_is_stored(airflow, desk, catalogue, opened):
     catalogue.start_stage(opened.id, "run_casa")
     assert desk.cancel("key", "Not needed.").state == "cancelled"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from alma_restore.catalogue.records import RequestRecord
@@ -117,15 +118,16 @@ class Desk:
         if self.catalogue is not None:
             found = self.catalogue.find(states=states, uid=wanted, email=email, since=since, limit=limit)
             return [from_catalogue(record, self.catalogue.delivery(record.id)) for record in found.requests]
-        runs = self.airflow.runs(
-            limit=limit,
-            conf_contains=wanted or email,
-            states=tuple({_RUNS_OF_STATE[state] for state in states if state in _RUNS_OF_STATE}),
-            since=since,
+        in_airflow = tuple({_RUNS_OF_STATE[state] for state in states if state in _RUNS_OF_STATE})
+        if states and not in_airflow:
+            return []
+        runs = self.airflow.runs(conf_contains=wanted or email, states=in_airflow, since=since)
+        fitting = (
+            told
+            for told in map(from_run, runs)
+            if (not states or told.state in states) and email in ("", told.email) and _is_for(told, wanted)
         )
-        return [
-            told for told in map(from_run, runs) if (not states or told.state in states) and email in ("", told.email)
-        ]
+        return list(islice(fitting, limit))
 
     def cancel(self, which: str, note: str = "Cancelled by the asker.") -> RestoreStatus:
         """Stop a restore with everything it started.
@@ -269,8 +271,7 @@ class Desk:
 
     def _run(self, which: str) -> dict[str, Any] | None:
         if uid := _as_uid(which):
-            newest = self.airflow.runs(limit=1, conf_contains=uid)
-            return newest[0] if newest else None
+            return next((run for run in self.airflow.runs(conf_contains=uid) if _is_for(from_run(run), uid)), None)
         return self.airflow.run(which) or self.airflow.run(run_id_of(which))
 
     def _status_of_run(self, run: dict[str, Any]) -> RestoreStatus:
@@ -292,6 +293,11 @@ def _undone(tasks: list[dict[str, Any]]) -> list[str | tuple[str, int]]:
         for task in tasks
         if task["state"] != "success"
     ]
+
+
+def _is_for(told: RestoreStatus, wanted: Uid | None) -> bool:
+    """Whether a restore is for this MOUS or execution block; None: any is."""
+    return wanted is None or wanted in (told.mous_uid, told.eb_uid)
 
 
 def _as_uid(text: str) -> Uid | None:

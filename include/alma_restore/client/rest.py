@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -70,26 +70,23 @@ class AirflowRest:
         return self._found(_run_path(run_id))
 
     def runs(
-        self, *, limit: int, conf_contains: str = "", states: tuple[str, ...] = (), since: datetime | None = None
-    ) -> list[dict[str, Any]]:
-        """The newest runs of `restore_mous`."""
-        wanted: dict[str, Any] = {"limit": limit, "order_by": "-id", "state": list(states)}
+        self, *, conf_contains: str = "", states: tuple[str, ...] = (), since: datetime | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Runs of `restore_mous`, the newest first, asked for as they are wanted.
+
+        Args:
+            conf_contains: anywhere in the JSON of what was asked: a uid finds every one that begins with it, too.
+        """
+        wanted: dict[str, Any] = {"order_by": "-id", "state": list(states)}
         if conf_contains:
             wanted["conf_contains"] = conf_contains
         if since:
             wanted["run_after_gte"] = since.isoformat()
-        answer = self._call("GET", f"dags/{RESTORE_DAG_ID}/dagRuns", params=wanted)
-        return list(answer.json()["dag_runs"])
+        return self._pages(f"dags/{RESTORE_DAG_ID}/dagRuns", "dag_runs", wanted)
 
     def task_instances(self, run_id: str) -> list[dict[str, Any]]:
-        """The task instances of a run, a hundred a page as Airflow gives them."""
-        found: list[dict[str, Any]] = []
-        while True:
-            wanted = {"limit": 100, "offset": len(found), "order_by": "id"}
-            page = self._call("GET", f"{_run_path(run_id)}/taskInstances", params=wanted).json()
-            found += page["task_instances"]
-            if not page["task_instances"] or len(found) >= page["total_entries"]:
-                return found
+        """The task instances of a run."""
+        return list(self._pages(f"{_run_path(run_id)}/taskInstances", "task_instances", {"order_by": "id"}))
 
     def xcom(self, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """What a task returned, or told under another key; None until it has."""
@@ -149,6 +146,14 @@ class AirflowRest:
         """
         parts = self._call("GET", "monitor/health").json()
         return {name: str(part["status"] or "not running") for name, part in parts.items() if part}
+
+    def _pages(self, path: str, name: str, wanted: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """All that a route lists, a hundred a page; what is new meanwhile moves none of it from page to page."""
+        cursor: str | None = ""
+        while cursor is not None:
+            page = self._call("GET", path, params={**wanted, "limit": 100, "cursor": cursor}).json()
+            yield from page[name]
+            cursor = page["next_cursor"]
 
     def _found(self, path: str) -> dict[str, Any] | None:
         answer = self._call("GET", path, expected=(404,))
