@@ -7,12 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pika
 import pytest
 
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.client.connections import Connection
+from alma_restore.client.rest import AirflowRest, Credentials
+from alma_restore.demo.mail_catcher import MailCatcher
 from alma_restore.errors import Misconfigured, NotAvailable, Refused
 from alma_restore.events import broker as brokers
 from alma_restore.events import consuming
@@ -207,6 +210,101 @@ def test_a_lack_of_permission_ends_no_request(broker, names, catalogue):
         until(lambda: catalogue.find().total)
         time.sleep(0.3)
     assert catalogue.find().requests[0].state == "accepted"
+
+
+@contextmanager
+def airflow_that_answers(answers):
+    """Starts runs at an Airflow that gives these answers, a status and a body each, and then does as it is asked."""
+
+    class Airflow(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            status, body = answers.pop(0) if answers else (200, b"{}")
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Airflow)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    rest = AirflowRest(f"http://127.0.0.1:{server.server_port}", Credentials())
+    try:
+        yield lambda asked: rest.trigger(asked.run_id, asked.as_conf())
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def says(detail):
+    return json.dumps({"detail": detail}).encode()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (400, says("Dag with dag_id: 'restore_mous' has import errors and cannot be triggered")),
+        (400, says("Dag with dag_id: 'restore_mous' does not allow manual runs")),
+        (400, b"<h1>400 Bad Request</h1>The plain HTTP request was sent to HTTPS port"),
+        (301, b""),
+        (404, says("Dag with dag_id: 'restore_mous' not found")),
+        (405, says("Method Not Allowed")),
+        (408, b""),
+        (425, b""),
+        (429, b""),
+        (503, b""),
+    ],
+    ids=lambda answer: f"{answer[0]} {answer[1].decode()[:60]}",
+)
+def test_what_airflow_says_of_itself_ends_no_request(broker, names, catalogue, answer):
+    with airflow_that_answers([answer] * 2) as start_run, consuming_with(broker, names, catalogue, start_run):
+        publish(broker, names, event("one"), event("two"))
+        for key in ("one", "two"):
+            until(lambda key=key: (record := catalogue.by_correlation_id(key)) and record.run_id)
+    assert {record.state for record in catalogue.find().requests} == {"accepted"}
+
+
+@pytest.fixture
+def mails(tmp_path, monkeypatch) -> Iterator[MailCatcher]:
+    with MailCatcher(tmp_path / "mails") as catcher:
+        smtp = {"conn_type": "smtp", "host": "127.0.0.1", "port": catcher.port}
+        plain = {"disable_ssl": True, "disable_tls": True}
+        monkeypatch.setenv("AIRFLOW_CONN_ALMA_SMTP", json.dumps({**smtp, "extra": plain}))
+        yield catcher
+
+
+@pytest.mark.parametrize(
+    ("status", "detail"),
+    [
+        (400, "Invalid input for param split: Dag with dag_id: 'x' has import errors\n\nFailed validating"),
+        (422, [{"loc": ["body", "conf"], "msg": "Input should be a valid dictionary", "type": "dict_type"}]),
+    ],
+)
+def test_what_airflow_says_of_a_request_ends_it_and_its_asker_is_mailed(
+    broker, names, catalogue, mails, status, detail
+):
+    bad, good = event("bad", userEmail="ada@example.org"), event("good")
+    answers = [(status, says(detail))]
+    with airflow_that_answers(answers) as start_run, consuming_with(broker, names, catalogue, start_run):
+        publish(broker, names, bad, good)
+        until(lambda: (record := catalogue.by_correlation_id("good")) and record.run_id)
+    record = catalogue.by_correlation_id("bad")
+    assert (record.state, record.error_code) == ("refused", "bad_request")
+    (mail,) = mails.mails()
+    assert (mail["To"], "refused" in mail["Subject"]) == ("ada@example.org", True)
+    assert f"answers {status}" in mail.get_body(["plain"]).get_content()
+
+
+def test_an_asker_who_cannot_be_mailed_stops_nobody(broker, names, catalogue, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_ALMA_SMTP", raising=False)
+    answers = [(400, says("Invalid input for param split"))]
+    with airflow_that_answers(answers) as start_run, consuming_with(broker, names, catalogue, start_run):
+        publish(broker, names, event("bad", userEmail="ada@example.org"), event("good"))
+        until(lambda: (record := catalogue.by_correlation_id("good")) and record.run_id)
+    notes = [line.note for line in catalogue.history(catalogue.by_correlation_id("bad").id)]
+    assert "could not be sent: AirflowException: SMTP connection is not found" in notes[-1]
 
 
 def test_a_broker_that_went_away_is_found_again_and_lost_nothing(broker, names, catalogue):

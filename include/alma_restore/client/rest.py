@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,8 +45,9 @@ class Credentials:
 class AirflowRest:
     """One Airflow, by its REST API.
 
-    Every method raises NotAvailable when Airflow does not answer, and Refused when it does not let us: code
-    `not_logged_in`, `not_allowed`, `not_found`, or `bad_request` with what Airflow says.
+    Every method raises NotAvailable when Airflow does not answer, or cannot now, as while the DAG has an import error;
+    and Refused when it does not let us: code `not_logged_in`, `not_allowed`, `not_found`, or `bad_request` with what
+    Airflow says of what it was sent.
 
     Args:
         url: of the api-server, such as `https://airflow.example.org`.
@@ -192,9 +194,14 @@ class AirflowRest:
 
     def _error(self, answer: httpx.Response) -> Exception:
         says = f"Airflow at {self.url} answers {answer.status_code}: {_detail(answer)}."
-        if answer.status_code >= 500 or answer.status_code == 429:
-            return NotAvailable(says, remedy="Try again.")
-        code, remedy = _REFUSALS[401] if _is_logged_out(answer) else _REFUSALS.get(answer.status_code, _BAD_REQUEST)
+        if _is_logged_out(answer):
+            code, remedy = _REFUSALS[401]
+        elif answer.status_code in _REFUSALS:
+            code, remedy = _REFUSALS[answer.status_code]
+        elif _is_about_what_was_sent(answer):
+            code, remedy = "bad_request", ""
+        else:
+            return NotAvailable(says, remedy="Try again; `alma-restore doctor` tells how Airflow and its DAGs fare.")
         return Refused(says, code=code, remedy=remedy)
 
 
@@ -206,12 +213,20 @@ _REFUSALS = {
     404: ("not_found", "`alma-restore doctor` tells whether the DAGs are there."),
     409: ("conflict", ""),
 }
-_BAD_REQUEST = ("bad_request", "")
+
+_ABOUT_THE_DAG = re.compile(r"Dag with dag_id: '[^']*' (has import errors|does not allow manual runs)")
+"""As Airflow 3.3's `trigger_dag_run` begins what it also answers 400 with."""
 
 
 def _is_logged_out(answer: httpx.Response) -> bool:
     """Whether there is no log-in, or it is no longer valid: Airflow answers 403 to a token that it did not sign."""
     return answer.status_code == 401 or (answer.status_code == 403 and "token" in _detail(answer).lower())
+
+
+def _is_about_what_was_sent(answer: httpx.Response) -> bool:
+    """Whether Airflow, no proxy before it, finds fault with what was sent, not with the DAG: it will do so again."""
+    said = _said(answer)
+    return answer.status_code in (400, 422) and said is not None and not _ABOUT_THE_DAG.match(str(said))
 
 
 def _run_path(run_id: str) -> str:
@@ -220,12 +235,19 @@ def _run_path(run_id: str) -> str:
 
 def _detail(answer: httpx.Response) -> str:
     """What Airflow says, in one line: `detail` is a sentence, a list of wrong fields, or an object with a reason."""
-    try:
-        detail = answer.json()["detail"]
-    except (ValueError, KeyError, TypeError):
+    detail = _said(answer)
+    if detail is None:
         return answer.reason_phrase or "without a reason"
     if isinstance(detail, list):
         return "; ".join(f"{'.'.join(map(str, each.get('loc', ())))}: {each.get('msg')}" for each in detail)
     if isinstance(detail, dict):
         detail = detail.get("reason", detail)
     return str(detail).partition("\n")[0].rstrip(".")
+
+
+def _said(answer: httpx.Response) -> Any:
+    """The detail of an answer of Airflow's; None where there is none, as in a proxy's."""
+    try:
+        return answer.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -21,6 +21,7 @@ from alma_restore import log_fields
 from alma_restore.catalogue.records import RequestRecord
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.errors import NotAvailable, Refused
+from alma_restore.events import mailing
 from alma_restore.events.broker import channel, keep_going
 from alma_restore.request import RestoreRequest
 from alma_restore.request_events import parse_start_workflow
@@ -110,7 +111,10 @@ class Consumer:
         opened.basic_publish("", self._names.dead_letters, body, properties, mandatory=True)
 
     def _start_runs(self) -> None:
-        """Start a run for every stored request that has none."""
+        """Start a run for every stored request that has none.
+
+        Whatever Airflow says that is not about one request itself lets all of them wait.
+        """
         for record in self._catalogue.waiting_for_a_run()[:_RUNS_AT_ONCE]:
             try:
                 with log_fields.bound(record.id, record.mous_uid, "accepted"):
@@ -126,7 +130,7 @@ class Consumer:
         except Refused as refusal:
             if refusal.code != "bad_request":
                 raise NotAvailable(refusal.sentence, remedy=refusal.remedy) from refusal
-            self._catalogue.fail(record.id, refusal, "open_request")
+            mailing.tell_end(self._catalogue, self._catalogue.fail(record.id, refusal, "open_request"))
         else:
             self._catalogue.open_request(asked, asked.run_id)
 
