@@ -9,7 +9,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -61,7 +60,8 @@ def test_one_restore_is_delivered_verified_and_told(restore, home, catalogue, ma
         f"ALMA restore of {ONE_EB}: accepted",
         f"ALMA restore of {ONE_EB}: calibrated data delivered",
     ]
-    assert not Path(request.workspace).exists()
+    assert request.workspace == ""
+    assert list(settings.settings().spool_root.glob("uid___*")) == []
     assert catalogue.reserved_bytes(settings.settings().spool_root) == 0
     told = json.loads((folder / "restore.json").read_text())
     assert told["verified_with"]["casa"] == told["restored_with"]["casa"]
@@ -177,6 +177,23 @@ def test_a_bad_request_ends_in_one_sentence_stored_and_mailed(restore, home, arc
     assert delivered_folders(home) == []
     assert [mail["To"] for mail in mails] == [EMAIL]
     assert request.reason.split()[0] in text_of(mails[0])
+
+
+def test_a_run_with_the_words_of_an_earlier_one_is_a_request_of_its_own(restore, home, catalogue):
+    """As Airflow's "Trigger again with this config" makes it, the correlation id included."""
+    words = {"mous_uid": ONE_EB, "destination": "/etc", "correlation_id": "night-1"}
+    first, _ = restore(**words)
+    second, mails = restore(**words)
+    assert (first.error_code, second.error_code) == ("destination_not_allowed",) * 2
+    assert (first.correlation_id, second.correlation_id) == ("night-1", second.run_id)
+    assert len(mails) == 2
+
+    active = catalogue.open_request(RestoreRequest(mous_uid=ONE_EB, correlation_id="night-2"), "its run")
+    refused, mails = restore(mous_uid=ONE_EB, correlation_id="night-2")
+    assert (refused.state, refused.error_code) == ("refused", "already_requested")
+    assert str(active.number) in refused.reason
+    assert len(mails) == 3
+    assert catalogue.get(active.id).state == "accepted"
 
 
 def test_a_bad_address_is_refused_and_mailed_to_nobody(restore, home):

@@ -33,13 +33,26 @@ def asker(told: str, user: str | None) -> str:
 def store_request(house: House, fields: Mapping[str, Any], run_id: str | None) -> RequestRecord:
     """Store the request before anything else is done with it; one run or correlation id is one request.
 
-    What cannot be read as a request is stored as refused.
+    What cannot be read as a request is stored as refused. A second run with the words of a first one (as Airflow's
+    "Trigger again with this config" makes it) is a new wish once that request has ended, and refused while it goes on.
     """
     try:
-        return house.catalogue.open_request(RestoreRequest.parse(fields), run_id)
+        request = RestoreRequest.parse(fields)
     except Refused as refusal:
         email = readable_email(fields.get("email"))
         return house.catalogue.open_unreadable(fields, refusal, run_id=run_id, email=email)
+    record = house.catalogue.open_request(request, run_id)
+    if run_id in (None, record.run_id):
+        return record
+    again = house.catalogue.open_request(request.model_copy(update={"correlation_id": run_id}), run_id)
+    if record.ended or again.ended:
+        return again
+    same = Refused(
+        f"Request {record.number} does the same, and goes on.",
+        code="already_requested",
+        remedy="Wait for it, or cancel it and trigger this one again.",
+    )
+    return house.catalogue.fail(again.id, same, "open_request")
 
 
 def waits_for_disk(record: RequestRecord) -> bool:
