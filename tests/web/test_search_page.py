@@ -10,6 +10,7 @@ import pytest
 from page_tools import MOUSS, VIEWER, ask, request_of
 
 from alma_restore.errors import NotAvailable
+from alma_restore.request import RestoreRequest
 from alma_restore.rules import eligibility
 from alma_restore.uid import Uid
 from alma_restore.web import access, searching
@@ -97,6 +98,18 @@ def test_the_state_of_requests_is_told_and_searched(client, house, restorable, m
     assert told("failed") == f"failed Restore again {restorable}"
     assert f"/requests/{request_id}" in client.get("/", params={"state": "failed"}).text
     assert told("delivered") is None
+
+
+def test_a_uid_finds_its_mous_by_state_however_many_requests_are_newer(client, house, calibrations):
+    """By the uid of the MOUS, and of one of its execution blocks."""
+    many = [each for each in calibrations if eligibility.judge(each).restorable][:40]
+    for each in many:
+        request = house.catalogue.open_request(RestoreRequest(mous_uid=each.mous_uid))
+        house.catalogue.fail(request.id, NotAvailable("NGAS is down."), "fetch_asdm")
+    oldest = many[0]
+    for uid in (oldest.mous_uid, oldest.execution_blocks[0].uid):
+        assert found(client.get("/", params={"uid": uid, "state": "failed"})) == [oldest.mous_uid]
+        assert found(client.get("/", params={"uid": uid, "state": "delivered"})) == []
 
 
 def test_a_new_delivery_can_be_restored_though_the_old_one_was(client, house, restorable):

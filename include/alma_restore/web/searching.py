@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from urllib.parse import urlencode
 
@@ -141,6 +141,8 @@ def _searched(house: House, asked: Asked, place: Place | None) -> Results:
 
 async def _requested(house: House, answers: Answers, asked: Asked) -> Results:
     """The catalogue knows who was requested; the newest request comes first, and counts for its MOUS."""
+    if asked.wanted.uid:
+        return await _requested_one(house, answers, asked)
     offset = int(asked.after) if _is_count(asked.after) else 0
     page = await run_in_threadpool(
         house.catalogue.find, states=_REQUEST_STATES[asked.state], limit=PAGE_SIZE, offset=offset
@@ -149,14 +151,20 @@ async def _requested(house: House, answers: Answers, asked: Asked) -> Results:
     uids = list(dict.fromkeys(request.mous_uid for request in page.requests if request.mous_uid))
     latest = await run_in_threadpool(house.catalogue.latest_of, uids)
     found = await named(house, answers, tuple(uid for uid in uids if latest[uid].id in ids))
-    fitting = tuple(each for each in found if asked.wanted.fits(each.found) and _names_it(asked.wanted, each.found))
+    fitting = tuple(each for each in found if asked.wanted.fits(each.found))
     seen = offset + len(page.requests)
     return Results(fitting, str(seen) if seen < page.total else "", len(page.requests))
 
 
-def _names_it(wanted: Wanted, found: Found) -> bool:
-    ebs = (block.uid for block in found.calibration.execution_blocks)
-    return wanted.uid is None or wanted.uid in (found.mous_uid, *ebs)
+async def _requested_one(house: House, answers: Answers, asked: Asked) -> Results:
+    """The MOUS of a uid, which the archive finds, if its newest request is in the state asked for."""
+    found = await answers.ask(
+        ("search", asked.wanted, "", None), lambda: _searched(house, replace(asked, state=""), None)
+    )
+    latest = await run_in_threadpool(house.catalogue.latest_of, [mous.uid for mous in found.mouss])
+    wanted = _REQUEST_STATES[asked.state]
+    fitting = tuple(each for each in found.mouss if each.uid in latest and latest[each.uid].state in wanted)
+    return Results(fitting, "", found.looked_at)
 
 
 def _restorable(found: Sequence[Found]) -> list[Found]:
