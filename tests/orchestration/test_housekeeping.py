@@ -159,6 +159,8 @@ def test_workspaces_of_requests_that_ended_long_ago_go_and_others_stay(house, op
         house.catalogue.cancel(record.id)
     housekeeping.remove_old_workspaces(house)
     assert [Path(each.workspace).exists() for each in (old, recent, running)] == [False, True, True]
+    told = [house.catalogue.get(each.id).workspace for each in (old, recent, running)]
+    assert told == ["", recent.workspace, running.workspace], "tried again, it must not look for what is gone"
 
 
 def test_a_workspace_that_cannot_be_removed_keeps_no_other(house, opened, monkeypatch):

@@ -25,6 +25,7 @@ class Runs:
     triggered: dict[str, dict[str, Any]] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
     retried: list[str] = field(default_factory=list)
+    anew: list[str] = field(default_factory=list)
     says_no: bool = False
     gone: bool = False
     cleaning_up: bool = False
@@ -44,10 +45,10 @@ class Runs:
     async def is_gone(self, run_id):
         return self.gone
 
-    async def retry(self, run_id, conf):
+    async def retry(self, run_id, conf, *, anew=False):
         if self.says_no:
             raise NotAvailable("Airflow answered 404: no such DAG.")
-        self.retried.append(run_id)
+        (self.anew if anew else self.retried).append(run_id)
 
 
 def token_of(client, path):

@@ -41,12 +41,14 @@ class AirflowLike:
             raise HTTPException(404, "No such run.")
         return {}
 
-    async def task_instances(self, run_id: str):
+    async def task_instances(self, run_id: str, limit: int = 50, offset: int = 0):
+        """No more than 100 at once, as Airflow."""
         if run_id not in self.instances:
             raise HTTPException(404, "No such run.")
         looks = self.instances[run_id]
         states = looks.pop(0) if len(looks) > 1 else looks[0]
-        return {"task_instances": [{"task_id": t, "map_index": i, "state": s} for t, i, s in states]}
+        told = [{"task_id": t, "map_index": i, "state": s} for t, i, s in states]
+        return {"task_instances": told[offset : offset + min(limit, 100)], "total_entries": len(told)}
 
     async def clear(self, request: Request):
         await self.note(request)
@@ -111,6 +113,20 @@ def test_what_did_not_succeed_and_all_behind_it_is_cleared(airflow, runs):
     assert body["include_downstream"]
     assert not body["only_failed"]
     assert not body["dry_run"]
+
+
+def test_of_a_run_with_many_execution_blocks_the_one_that_failed_is_cleared(airflow, runs):
+    blocks = [("run_casa", index, "failed" if index == 180 else "success") for index in range(250)]
+    airflow.instances["a run"] = [[*blocks, ("deliver", -1, "upstream_failed")]]
+    asyncio.run(runs.retry("a run", {}))
+    assert airflow.asked[0][2]["task_ids"] == [["run_casa", 180], "deliver"]
+
+
+def test_anew_a_run_begins_from_its_first_task_though_that_succeeded(airflow, runs):
+    airflow.instances["a run"] = [[("open_request", -1, "success"), ("run_casa", -1, "failed")]]
+    asyncio.run(runs.retry("a run", {}, anew=True))
+    (_, _, body), *_ = airflow.asked
+    assert (body["task_ids"], body["include_downstream"]) == (["open_request"], True)
 
 
 def test_a_run_that_is_gone_is_started_anew(airflow, runs):

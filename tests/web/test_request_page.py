@@ -13,6 +13,7 @@ from alma_restore.casa.attempts import Attempt
 from alma_restore.casa.launchers.base import Handle
 from alma_restore.catalogue.records import StageTiming
 from alma_restore.errors import CasaFailed, NotAvailable
+from alma_restore.restore import closing
 from alma_restore.uid import Uid
 from alma_restore.web import access, progress
 from alma_restore.web.progress import Step
@@ -137,7 +138,7 @@ def test_what_is_tried_again_in_a_new_run_counts_its_attempts_anew(client, house
 
 
 @pytest.mark.parametrize("ended_by", ["failure", "cancel"])
-def test_trying_again_reopens_the_request_and_its_run(client, house, runs, request_id, ended_by):
+def test_trying_again_reopens_the_request_and_its_run(client, house, runs, request_id, workspace, ended_by):
     if ended_by == "failure":
         house.catalogue.fail(request_id, NotAvailable("NGAS is down."), "fetch_products")
     else:
@@ -148,6 +149,13 @@ def test_trying_again_reopens_the_request_and_its_run(client, house, runs, reque
     assert runs.retried == [record.run_id]
     _send(client, request_id, "retry")
     assert runs.retried == [record.run_id]
+
+
+def test_what_lost_its_workspace_is_tried_again_from_its_first_stage(client, house, runs, request_id, workspace):
+    house.catalogue.fail(request_id, NotAvailable("NGAS is down."), "fetch_products")
+    closing.remove_workspace(house, house.catalogue.get(request_id))
+    assert _send(client, request_id, "retry").status_code == 303
+    assert (runs.retried, runs.anew) == ([], [house.catalogue.get(request_id).run_id])
 
 
 def test_a_retry_that_airflow_refuses_is_a_failure_again(client, house, runs, request_id):

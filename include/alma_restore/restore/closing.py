@@ -67,8 +67,14 @@ def close(house: House, request_id: str, stopped: str = "") -> RequestRecord:
     telling.tell_end(house, record)
     house.catalogue.release(request_id)
     if casa_is_gone and not is_kept(house, record):
-        Workspace(Path(record.workspace)).remove()
+        remove_workspace(house, record)
     return record
+
+
+def remove_workspace(house: House, record: RequestRecord) -> None:
+    """Remove the workspace of an ended request; tried again, it begins from its first stage."""
+    Workspace(Path(record.workspace)).remove()
+    house.catalogue.set_workspace(record.id, "")
 
 
 def stop_casa(house: House, record: RequestRecord) -> bool:

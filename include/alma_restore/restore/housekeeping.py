@@ -13,7 +13,6 @@ from alma_restore.delivery.expiry import Removal
 from alma_restore.errors import Misconfigured
 from alma_restore.restore import closing, telling
 from alma_restore.restore.house import House
-from alma_restore.workspace import Workspace
 
 _A_PAGE = 500
 
@@ -62,7 +61,7 @@ def remove_old_workspaces(house: House) -> list[str]:
         is_due = ended_at < until or (ended_at < now - _CLOSED_AFTER and not closing.is_kept(house, record))
         if closing.stop_casa(house, record) and is_due:
             try:
-                Workspace(folder).remove()
+                closing.remove_workspace(house, record)
             except OSError as error:
                 problems.append(f"{folder}: {error}")
             else:

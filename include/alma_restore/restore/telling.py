@@ -78,4 +78,6 @@ def tell(
 
 
 def _measurement_sets(record: RequestRecord) -> list[str]:
+    if not record.workspace:
+        return []
     return sorted(path.name for path in Workspace(Path(record.workspace)).products.glob("*.ms"))

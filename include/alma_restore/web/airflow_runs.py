@@ -21,6 +21,11 @@ from alma_restore.web.access import RESTORE_DAG_ID
 _CREDENTIALS = ("authorization", "cookie")
 _ENDED = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
 
+_FIRST_TASK = "open_request"
+
+_A_PAGE = 100
+"""Task instances in one answer; Airflow gives no more, whatever is asked for (its `api.maximum_page_limit`)."""
+
 SETTLE_LIMIT_S = 15.0
 """How long a retry waits for the run to be over."""
 _SETTLE_LOOK_S = 0.5
@@ -67,13 +72,18 @@ class AirflowRuns:
         """Whether Airflow knows nothing of a run: it never began, or was deleted."""
         return not await self._instances(run_id)
 
-    async def retry(self, run_id: str, conf: Mapping[str, Any]) -> None:
-        """Run again what did not succeed, and everything behind it; a run that is gone starts anew."""
+    async def retry(self, run_id: str, conf: Mapping[str, Any], *, anew: bool = False) -> None:
+        """Run again what did not succeed, and everything behind it; a run that is gone starts anew.
+
+        Args:
+            anew: run everything again, whatever succeeded.
+        """
         instances = await self._instances(run_id)
         if not instances:
             await self.trigger(run_id, conf)
             return
-        undone = [_marker(instance) for instance in instances if instance["state"] != "success"]
+        wanted = [each for each in instances if each["task_id"] == _FIRST_TASK or not anew]
+        undone = [_marker(each) for each in wanted if anew or each["state"] != "success"]
         if not undone:
             raise NotAvailable(f"The run {run_id} has no task to run again.", remedy="Start a new request.")
         body = {
@@ -87,8 +97,16 @@ class AirflowRuns:
 
     async def _instances(self, run_id: str) -> list[dict[str, Any]]:
         """The task instances of a run; none where there is no such run."""
-        answer = await self._call("GET", f"dagRuns/{quote(run_id)}/taskInstances?limit=1000", fine=(404,))
-        return [] if answer.status_code == 404 else list(answer.json()["task_instances"])
+        instances: list[dict[str, Any]] = []
+        while True:
+            page = f"limit={_A_PAGE}&offset={len(instances)}&order_by=id"
+            answer = await self._call("GET", f"dagRuns/{quote(run_id)}/taskInstances?{page}", fine=(404,))
+            if answer.status_code == 404:
+                return []
+            found = answer.json()
+            instances += found["task_instances"]
+            if not found["task_instances"] or len(instances) >= found["total_entries"]:
+                return instances
 
     async def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, fine: tuple[int, ...] = ()

@@ -129,7 +129,8 @@ async def retry(request: Request, request_id: str, who: SentFormDep, house: Hous
     except IllegalTransition:
         return _back_to(request, request_id)
     try:
-        await runs.retry(run_id, _conf(asked, record))
+        # Without its workspace what succeeded is gone, too.
+        await runs.retry(run_id, _conf(asked, record), anew=not record.workspace)
     except RestoreError as error:
         await run_in_threadpool(house.catalogue.fail, request_id, error, "open_request")
         await run_in_threadpool(house.catalogue.begin_attempt, request_id, record.attempt)  # none has begun in Airflow
