@@ -7,6 +7,7 @@ import copy
 import pytest
 from page_tools import VIEWER
 
+from alma_restore.errors import NotAvailable
 from alma_restore.uid import Uid
 from alma_restore.web import access
 
@@ -95,3 +96,20 @@ def test_when_airflow_does_not_start_it_the_sender_is_told(send, house, runs):
     assert answer.status_code == 503
     assert "no such DAG" in answer.json()["detail"]
     assert house.catalogue.find().requests[0].state == "failed"
+
+
+def test_what_airflow_did_not_start_is_started_when_it_is_sent_again(send, house, runs):
+    runs.says_no = runs.gone = True
+    assert send().status_code == 503
+    runs.says_no = False
+    again = send()
+    assert (again.status_code, again.json()["state"]) == (202, "accepted")
+    (record,) = house.catalogue.find().requests
+    assert list(runs.triggered) == [record.run_id]
+    assert record.attempt == 1, "a new run was never cleared"
+
+
+def test_what_failed_in_its_first_stage_is_not_run_again_by_the_same_event(send, house, runs):
+    first = send().json()
+    house.catalogue.fail(first["request_id"], NotAvailable("The archive does not answer."), "open_request")
+    assert send().json()["state"] == "failed"

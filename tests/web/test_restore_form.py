@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from page_tools import OTHER, REQUESTER, VIEWER, ask, request_of, token_of
 
+from alma_restore.errors import CasaFailed
 from alma_restore.request import RestoreRequest
 from alma_restore.restore import telling
 from alma_restore.web import access
 from alma_restore.web import house as houses
+from alma_restore.web.asking import ask_or_join
 
 
 def test_a_restore_is_stored_and_run_and_its_page_shown_at_once(client, house, runs, restorable):
@@ -73,6 +77,55 @@ def test_what_has_ended_can_be_asked_for_again(client, house, restorable):
     second = request_of(ask(client, restorable))
     house.catalogue.cancel(second)
     assert len({first, second, request_of(ask(client, restorable))}) == 3
+
+
+@pytest.mark.parametrize("end", ["failed", "expired"])
+def test_a_new_wish_never_leads_to_an_old_end(client, house, runs, restorable, end):
+    """However many requests of an MOUS have ended: trying one again makes their number fall."""
+    whole = request_of(ask(client, restorable))
+    house.catalogue.fail(whole, CasaFailed("No."), "run_casa")
+    split = request_of(ask(client, restorable, split_intent="TARGET"))
+    if end == "failed":
+        house.catalogue.fail(split, CasaFailed("No."), "run_casa")
+    else:
+        deliver(house, split, expires_in=timedelta(hours=-1))
+        assert house.catalogue.expire(split, datetime.now(timezone.utc))
+    token = token_of(client, f"/{restorable.sanitised}")
+    client.post(f"/requests/{whole}/retry", data={"token": token})
+    anew = request_of(ask(client, restorable, split_intent="TARGET"))
+    assert anew not in (whole, split)
+    assert house.catalogue.get(anew).state == "accepted"
+
+
+def deliver(house, request_id, expires_in):
+    """Deliver a request without Airflow; the folder, which is kept so long from now."""
+    folder = house.settings.delivery_root / request_id
+    folder.mkdir(parents=True)
+    house.catalogue.start_stage(request_id, "deliver")
+    facts = {"path": str(folder), "size_bytes": 1, "files": 1, "sha256": ""}
+    expires_at = datetime.now(timezone.utc) + expires_in
+    house.catalogue.record_delivery(request_id, destination="", expires_at=expires_at, **facts)
+    house.catalogue.finish(request_id)
+    return folder
+
+
+def test_a_delivery_that_somebody_joins_stays_as_long_as_a_new_one(client, house, runs, restorable):
+    first = request_of(ask(client, restorable))
+    deliver(house, first, expires_in=timedelta(hours=1))
+    house.catalogue.mark_warned(first)
+    assert request_of(ask(client, restorable, email="bob@example.org")) == first
+    delivery = house.catalogue.delivery(first)
+    assert delivery.expires_at > datetime.now(timezone.utc) + timedelta(days=house.settings.delivery.keep_days - 1)
+    assert delivery.warned_at is None
+    assert len(runs.triggered) == 1
+
+
+def test_a_delivery_whose_time_is_over_is_not_joined(client, house, runs, restorable):
+    first = request_of(ask(client, restorable))
+    folder = deliver(house, first, expires_in=timedelta(hours=-1))
+    assert request_of(ask(client, restorable)) != first
+    assert folder.is_dir(), "the nightly clean-up has not been there yet"
+    assert len(runs.triggered) == 2
 
 
 def test_the_last_address_is_filled_in_again(client, restorable, manual):
@@ -280,6 +333,20 @@ class TestWhoAsksForTheSame:
         telling.tell_end(replace(house, send_mail=mailed.append), house.catalogue.get(first))
         assert [message["To"] for message in mailed] == ["ada@example.org", "cyd@example.org"]
         assert "ada@example.org" not in mailed[1].as_string()
+
+    def test_at_the_same_moment_is_told_as_well(self, house, runs, restorable):
+        fingerprint = house.archive.metadata.calibration(restorable).fingerprint
+
+        def asks(name):
+            fields = {"mous_uid": restorable, "fingerprint": fingerprint, "origin": "page", "requested_by": name}
+            return ask_or_join(house, runs, RestoreRequest.parse({**fields, "email": f"{name}@example.org"}))
+
+        async def both():
+            return await asyncio.gather(asks("ada"), asks("bob"))
+
+        one, other = asyncio.run(both())
+        assert one.id == other.id
+        assert sorted(house.catalogue.addresses(one.id)) == ["ada@example.org", "bob@example.org"]
 
     def test_joins_what_is_delivered_and_is_told_at_once(self, app, client, house, runs, mailed, restorable):
         first = request_of(ask(client, restorable))

@@ -51,6 +51,25 @@ class Deliveries(Store):
         """Keep a delivery beyond its expiry, or no longer; without a delivery nothing happens."""
         self._mark(request_id, keep=keep)
 
+    def renew_delivery(self, request_id: str, expires_at: datetime) -> bool:
+        """Somebody else wants what was delivered: it is kept until then, if that is longer.
+
+        Returns:
+            Whether it stays; False once its time is over, for it may be removed at any moment.
+        """
+        with self._write() as session:
+            locked(session, request_id)
+            row = session.get(DeliveryRow, request_id, with_for_update=True)
+            if row is None or row.removed_at is not None:
+                return False
+            if row.keep or row.expires_at is None:
+                return True
+            if row.expires_at <= utc_now():
+                return False
+            if row.expires_at < expires_at:
+                row.expires_at, row.warned_at = expires_at, None
+            return True
+
     def due_deliveries(self, now: datetime) -> tuple[DeliveryRecord, ...]:
         """Deliveries to be removed: expired and not asked to be kept, or left over from a removal cut short.
 
