@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,26 @@ def test_every_answer_renews_the_patience(parrot: Parrot, watch: Callable[..., W
         parrot.says = says
         assert looking.look() == says
         time.sleep(0.04)
+
+
+@pytest.mark.parametrize("reason", [errno.ENOENT, errno.ESTALE], ids=os.strerror)
+def test_a_folder_that_casa_deletes_while_we_look_disturbs_nothing(
+    watch: Callable[..., Watch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    def list_folder(path: str | Path) -> Iterator[os.DirEntry[str]]:
+        if Path(path).name == "TempTab":
+            looked.append(path)
+            raise OSError(reason, os.strerror(reason), path)
+        return scandir(path)
+
+    looked: list[str | Path] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", list_folder)
+    (tmp_path / "spool" / "working" / "TempTab").mkdir(parents=True)
+    looking = watch(no_progress_s=0.4)
+    time.sleep(0.11)
+    assert looking.look() == RUNNING
+    assert len(looked) == 2
 
 
 def test_what_the_launcher_says_is_told_when_it_changes(

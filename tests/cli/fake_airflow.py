@@ -33,6 +33,7 @@ class FakeAirflow:
         runs: by run id, as the API shows them, newest last.
         tasks: states of task instances by run id; xcoms: what tasks told, by run id, task id and key.
         busy: so many times SQLite is locked when a backfill is to be made; down: every answer is 503.
+        page: what everything is answered with instead, status code and content; a text is HTML.
         calls: what was called.
     """
 
@@ -49,6 +50,7 @@ class FakeAirflow:
         self.backfills: list[dict[str, Any]] = []
         self.busy = 0
         self.down = False
+        self.page: tuple[int, Any] | None = None
         self.calls: list[str] = []
         self.url = ""
 
@@ -59,6 +61,8 @@ class FakeAirflow:
 
     def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any, token: str) -> tuple[int, Any]:
         self.calls.append(f"{method} {path}")
+        if self.page:
+            return self.page
         if self.down:
             return 503, None
         if (method, path) == ("POST", "/auth/token"):
@@ -203,9 +207,12 @@ def serve(fake: FakeAirflow) -> Iterator[FakeAirflow]:
             token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
             query = parse_qs(parts.query, keep_blank_values=True)
             status, content = fake.answer(self.command, parts.path, query, body, token)
-            data = b"" if content is None else json.dumps(content).encode()
+            is_page = isinstance(content, str)
+            data = b"" if content is None else (content if is_page else json.dumps(content)).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", "text/html" if is_page else "application/json")
+            if status == 302:
+                self.send_header("Location", "https://sso.example.org/login?state=secret")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

@@ -14,6 +14,9 @@ from typer.testing import CliRunner
 
 from alma_restore.cli.exits import Exit
 from alma_restore.cli.main import app
+from alma_restore.errors import NotAvailable
+from alma_restore.events.consuming import Consumer
+from alma_restore.request import RestoreRequest
 
 
 @pytest.mark.parametrize("command", ["consume", "publish"])
@@ -21,6 +24,19 @@ def test_without_a_broker_it_is_said_what_to_set(surroundings, command):
     result = CliRunner().invoke(app, ["events", command])
     assert result.exit_code == Exit.MISCONFIGURED
     assert "AIRFLOW_CONN_ALMA_EVENTS is not set" in result.stderr
+
+
+def test_events_are_taken_while_another_than_airflow_answers(airflow, surroundings):
+    surroundings.setenv("AIRFLOW_CONN_ALMA_EVENTS", "amqp://127.0.0.1:1")
+    asked = RestoreRequest(mous_uid="uid://A001/X12d1/X23e")
+    airflow.page = 405, {"detail": "Method Not Allowed"}
+
+    def consume(consumer, _):
+        with pytest.raises(NotAvailable, match="ALMA_RESTORE_AIRFLOW_URL"):  # the consumer waits for that
+            consumer._start_run(asked)
+
+    surroundings.setattr(Consumer, "run", consume)
+    assert CliRunner().invoke(app, ["events", "consume"], catch_exceptions=False).exit_code == Exit.OK
 
 
 @pytest.mark.parametrize("command", ["consume", "publish"])

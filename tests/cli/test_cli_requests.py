@@ -84,6 +84,15 @@ def test_an_airflow_that_does_not_answer_is_exit_code_3(airflow, run):
     assert told["error"]["code"] == "not_available"
 
 
+def test_an_address_of_airflows_pages_is_exit_code_4(airflow, run, surroundings):
+    surroundings.setenv("ALMA_RESTORE_AIRFLOW_URL", f"{airflow.url}/home")
+    airflow.page = 200, "<!doctype html>"
+    for command in (("request", MOUS), ("status", MOUS), ("list",), ("cancel", "key"), ("retry", "key")):
+        assert "ALMA_RESTORE_AIRFLOW_URL" in run(*command, exit_code=Exit.MISCONFIGURED).stderr
+    told = json.loads(run("list", "--json", exit_code=Exit.MISCONFIGURED).stdout)
+    assert told["error"]["code"] == "misconfigured"
+
+
 def test_settings_that_cannot_be_used_are_exit_code_4(run, surroundings):
     surroundings.setenv("ALMA_RESTORE_CASA__CORES", "many")
     assert "casa.cores" in run("status", MOUS, exit_code=Exit.MISCONFIGURED).stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alma_restore.client.rest import AirflowRest, Credentials
-from alma_restore.errors import NotAvailable, Refused
+from alma_restore.errors import Misconfigured, NotAvailable, Refused
 
 CONF = {"mous_uid": "uid://A001/X12d1/X23e"}
 
@@ -70,6 +70,29 @@ def test_an_airflow_that_does_not_answer_is_not_available(airflow, rest):
     airflow.down = True
     with pytest.raises(NotAvailable, match="503: Service Unavailable"):
         rest.health()
+
+
+LOG_IN_PAGE = "<!doctype html><title>Log in</title>"
+
+
+@pytest.mark.parametrize(
+    ("status", "page"),
+    [
+        (200, LOG_IN_PAGE),  # Airflow's own pages answer every GET, a proxy's every request
+        (302, None),  # another proxy sends on to its log-in
+        (404, LOG_IN_PAGE),  # another web server
+        (404, {"error": "API route not found"}),  # Airflow below /api/v2
+        (405, {"detail": "Method Not Allowed"}),  # Airflow's pages, to whatever is no GET
+    ],
+)
+def test_a_page_at_airflows_address_is_said_to_be_one(airflow, status, page):
+    airflow.page = status, page
+    for credentials in (Credentials(), Credentials(user="ada", password="secret")):
+        rest = AirflowRest(f"{airflow.url}/home", credentials)
+        for ask in (rest.health, lambda: rest.run("x"), lambda: rest.trigger("x", {}), lambda: list(rest.runs())):
+            with pytest.raises(Misconfigured, match=r"is not Airflow's API.*ALMA_RESTORE_AIRFLOW_URL") as told:
+                ask()
+            assert f"{airflow.url}/home" in told.value.sentence
 
 
 def test_the_task_instances_of_a_run_are_read_to_the_last_page(airflow, rest):

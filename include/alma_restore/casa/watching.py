@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -136,10 +137,16 @@ class _SignsOfLife:
 
     def _newest_change(self) -> int:
         newest = 0
-        for path in (self._log, self._working, *self._working.rglob("*")):
-            with suppress(FileNotFoundError):  # CASA deletes while we look
+        for path in (self._log, self._working, *_below(self._working)):
+            with suppress(OSError):  # CASA deletes while we look, and a network file system shows it late
                 newest = max(newest, path.stat().st_mtime_ns)
         return newest
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """All that is in a folder, as far as it can be listed: one that CASA has deleted meanwhile is passed over."""
+    for parent, folders, files in os.walk(folder):  # errors are ignored, on purpose
+        yield from (Path(parent, name) for name in (*folders, *files))
 
 
 def _hours(seconds: float) -> str:
