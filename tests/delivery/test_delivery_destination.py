@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import errno
+import os
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -64,6 +67,41 @@ def test_a_file_is_no_destination(settings, tmp_path):
         check(str(tmp_path / "lustre" / "file"), settings)
 
 
+def test_a_place_that_can_never_be_written_is_refused(settings, tmp_path):
+    (tmp_path / "lustre" / "one").symlink_to("other")
+    (tmp_path / "lustre" / "other").symlink_to("one")
+    (tmp_path / "lustre" / "file").touch()
+    for place in ("one", "one/ada", "x" * 300, "file/ada"):
+        with pytest.raises(Refused, match="cannot be looked at") as refusal:
+            check(f"{tmp_path}/lustre/{place}", settings)
+        assert refusal.value.code == "destination_not_allowed"
+
+
+@contextmanager
+def as_somebody_else():
+    """Whoever runs the tests: with no right to what is root's."""
+    before = os.geteuid()
+    os.seteuid(65534 if before == 0 else before)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_a_place_in_a_folder_closed_to_us_is_refused(settings, tmp_path):
+    (tmp_path / "lustre" / "ada").mkdir(mode=0)
+    with as_somebody_else(), pytest.raises(Refused, match="cannot be looked at: Permission denied"):
+        check(f"{tmp_path}/lustre/ada/alma", settings)
+
+
+def test_a_disk_that_does_not_answer_now_refuses_nothing(settings, tmp_path, monkeypatch):
+    def stale(*_, **__):
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(Path, "stat", stale)
+    assert check(f"{tmp_path}/lustre/ada", settings) == FolderDestination(tmp_path / "lustre" / "ada")
+
+
 @pytest.mark.parametrize(
     ("url", "root"),
     [
@@ -87,6 +125,9 @@ def test_sftp_sites_are_named_by_their_connection(settings, url, root):
         "sftp:///incoming",
         "https://mirror/incoming",
         "file:///etc",
+        "sftp://[mirror/incoming",
+        "sftp://mirror℀/incoming",
+        "https://[::1/incoming",
     ],
 )
 def test_other_urls_are_refused(settings, url):

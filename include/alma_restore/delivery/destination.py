@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,6 +12,9 @@ from urllib.parse import unquote, urlsplit
 from alma_restore.errors import Refused
 from alma_restore.settings import Settings
 from alma_restore.uid import Uid
+
+_OF_THE_PLACE = (errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR)
+"""What is wrong with a place itself; anything else can be its disk's, and the delivery tells it, and tries again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,8 @@ def check(text: str, settings: Settings) -> Destination:
         text: a folder or a URL; empty: the default delivery root.
 
     Raises:
-        Refused: (code `destination_not_allowed`) it lies elsewhere; the allowed roots are named.
+        Refused: (code `destination_not_allowed`) it lies elsewhere, or nobody can write there; the allowed roots are
+            named.
     """
     if not text:
         return FolderDestination(settings.delivery_root)
@@ -57,11 +63,18 @@ def check(text: str, settings: Settings) -> Destination:
     folder = Path(text)
     if not folder.is_absolute():
         raise _refusal(text, "is not an absolute path", roots)
-    resolved = folder.resolve()
+    try:
+        resolved = folder.resolve()
+    except (RuntimeError, ValueError) as error:  # links in a circle (Python before 3.13); what is no path
+        raise _refusal(text, f"cannot be looked at: {error}", roots) from error
     if not any(resolved.is_relative_to(root.resolve()) for root in roots):
         raise _refusal(text, "lies outside the folders that deliveries may go to", roots)
-    if resolved.exists() and not resolved.is_dir():
-        raise _refusal(text, "is not a folder", roots)
+    try:
+        if not stat.S_ISDIR(resolved.stat().st_mode):
+            raise _refusal(text, "is not a folder", roots)
+    except OSError as error:
+        if error.errno in _OF_THE_PLACE:
+            raise _refusal(text, f"cannot be looked at: {error.strerror}", roots) from error
     return FolderDestination(resolved)
 
 
@@ -84,7 +97,10 @@ def _sftp(text: str, settings: Settings) -> SftpDestination:
 
 
 def _parse_sftp(text: str) -> SftpDestination | None:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
     if parts.scheme != "sftp" or not parts.netloc or parts.query or parts.fragment:
         return None
     return SftpDestination(parts.netloc, PurePosixPath(unquote(parts.path.removeprefix("/")) or "."))
