@@ -17,7 +17,7 @@ import pytest
 from alma_restore.casa.launchers import slurm as slurm_module
 from alma_restore.casa.launchers.base import Handle, Job, JobState
 from alma_restore.casa.launchers.slurm import SlurmLauncher
-from alma_restore.errors import Misconfigured, NotAvailable
+from alma_restore.errors import Misconfigured, NotAvailable, RestoreError
 from alma_restore.settings import SlurmSettings
 from slurm_cluster import SlurmCluster
 
@@ -156,6 +156,42 @@ def test_what_slurm_refuses_is_misconfigured_in_its_own_words(submit: Submit) ->
         submit("true", of=SlurmLauncher(SlurmSettings(partition="nowhere")))
     with pytest.raises(Misconfigured, match="sbatch"):
         submit("true", folder="other", of=SlurmLauncher(SlurmSettings(options=("--no-such-option",))))
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("Batch job submission failed: Socket timed out on send/recv operation", NotAvailable),
+        (
+            "Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time"
+            " limits)",
+            NotAvailable,
+        ),
+        ("Batch job submission failed: Required partition not available (inactive or drain)", NotAvailable),
+        (
+            "Slurm temporarily unable to accept job, sleeping and retrying\n"
+            "sbatch: error: Batch job submission failed: Resource temporarily unavailable",
+            NotAvailable,
+        ),
+        ("Batch job submission failed: Unable to contact slurm controller (connect failure)", NotAvailable),
+        ("Batch job submission failed: Invalid account or account/partition combination specified", Misconfigured),
+        ("Batch job submission failed: Requested node configuration is not available", Misconfigured),
+        ("Batch job submission failed: Requested time limit is invalid (missing or exceeds some limit)", Misconfigured),
+    ],
+    ids=lambda value: value.rpartition(": ")[2][:40] if isinstance(value, str) else "",
+)
+def test_what_slurm_cannot_take_now_is_submitted_later(
+    said: str, error: type[RestoreError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, script in (("sbatch", f'echo "sbatch: error: {said}" >&2; exit 1'), ("squeue", "")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    job = Job("restore_x", ("true",), {}, cwd=tmp_path, folder=tmp_path / "job")
+    with pytest.raises(error) as caught:
+        SlurmLauncher(SlurmSettings()).submit(job)
+    assert type(caught.value) is error
+    assert said.rpartition(": ")[2] in caught.value.sentence
 
 
 def test_a_machine_without_slurm_is_misconfigured(submit: Submit, monkeypatch: pytest.MonkeyPatch) -> None:

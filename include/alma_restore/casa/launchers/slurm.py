@@ -31,6 +31,14 @@ _CUT_SHORT = {
     "REVOKED": "another cluster took it",
     "TIMEOUT": "it exceeded its time limit",
 }
+_NOT_NOW = (
+    "Job violates accounting/QOS policy (job submit limit",  # as many jobs as the account may have
+    "Required partition not available (inactive or drain)",
+    "Slurm temporarily unable to accept job",
+    "Socket timed out on send/recv operation",
+    "Unable to contact slurm controller",
+)
+"""How sbatch says that it may take a job later; it has one exit code for everything."""
 _CANCEL_WITHIN_S = 60.0  # Slurm's own grace between SIGTERM and SIGKILL is 30 s
 _LOOK_EVERY_S = 0.5
 
@@ -71,7 +79,8 @@ class SlurmLauncher:
 
         Raises:
             Misconfigured: Slurm refuses it, or its commands are not there.
-            NotAvailable: Slurm does not answer; whether it has the job is for `find` to tell later.
+            NotAvailable: Slurm cannot take it now, or does not answer; whether it has the job is for `find` to tell
+                later.
         """
         job.folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(_JOB_SCRIPT, job.folder / _JOB_SCRIPT.name)
@@ -82,6 +91,11 @@ class SlurmLauncher:
             return replace(handle, job_id=job_id)
         if found := self.find(handle):  # an answer that got lost on its way
             return found
+        if any(reason in answer.stderr for reason in _NOT_NOW):
+            raise NotAvailable(
+                f"Slurm does not take {job.name} now: {words(answer)}.",
+                remedy="Try again later; if it stays so, look at the partition and the limits of casa.slurm.",
+            )
         raise Misconfigured(
             f"Slurm does not take {job.name}: {words(answer)}.", remedy="Mend casa.slurm in the settings."
         )
