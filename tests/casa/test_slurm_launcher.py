@@ -194,6 +194,14 @@ def test_what_slurm_cannot_take_now_is_submitted_later(
     assert said.rpartition(": ")[2] in caught.value.sentence
 
 
+def test_a_front_end_may_greet_in_latin_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ssh").write_text("#!/bin/sh\nprintf 'Nur f\\374r Befugte\\n' >&2\necho 12\n")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    job = Job("restore_x", ("true",), {}, cwd=tmp_path, folder=tmp_path / "job")
+    assert SlurmLauncher(SlurmSettings(ssh_host="front")).submit(job).job_id == "12"
+
+
 def test_a_machine_without_slurm_is_misconfigured(submit: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(Misconfigured, match="sbatch cannot be run"):

@@ -42,7 +42,15 @@ class CommandLine:
         argv = (*self._ssh, shlex.join(command)) if self._ssh else command
         environment = {name: os.environ[name] for name in self._variables if name in os.environ}
         try:
-            answer = run(argv, env=environment, stdin=DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_S)
+            answer = run(
+                argv,
+                env=environment,
+                stdin=DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",  # a front end greets in any alphabet
+                timeout=_TIMEOUT_S,
+            )
         except TimeoutExpired as error:
             raise NotAvailable(f"{command[0]} {self._where} does not come back.", remedy="Is it up?") from error
         except OSError as error:
