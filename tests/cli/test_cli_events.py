@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from alma_restore.cli.exits import Exit
 from alma_restore.cli.main import app
 from alma_restore.errors import NotAvailable
-from alma_restore.events.consuming import Consumer
 from alma_restore.request import RestoreRequest
 
 
@@ -31,11 +30,15 @@ def test_events_are_taken_while_another_than_airflow_answers(airflow, surroundin
     asked = RestoreRequest(mous_uid="uid://A001/X12d1/X23e")
     airflow.page = 405, {"detail": "Method Not Allowed"}
 
-    def consume(consumer, _):
-        with pytest.raises(NotAvailable, match="ALMA_RESTORE_AIRFLOW_URL"):  # the consumer waits for that
-            consumer._start_run(asked)
+    class OneEvent:
+        def __init__(self, *given):
+            self.start_run = given[-1]
 
-    surroundings.setattr(Consumer, "run", consume)
+        def run(self, _):
+            with pytest.raises(NotAvailable, match="ALMA_RESTORE_AIRFLOW_URL"):  # a consumer waits for that
+                self.start_run(asked)
+
+    surroundings.setattr("alma_restore.events.consuming.Consumer", OneEvent)
     assert CliRunner().invoke(app, ["events", "consume"], catch_exceptions=False).exit_code == Exit.OK
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random
 
-from alma_restore.errors import NotAvailable, Refused
+from alma_restore.errors import Misconfigured, NotAvailable, Refused
 
 RESTORE_DAG_ID = "restore_mous"
 DETECTION_DAG_ID = "detect_calibrations"
@@ -46,8 +46,8 @@ class AirflowRest:
     """One Airflow, by its REST API.
 
     Every method raises NotAvailable when Airflow does not answer, or cannot now, as while the DAG has an import error;
-    and Refused when it does not let us: code `not_logged_in`, `not_allowed`, `not_found`, or `bad_request` with what
-    Airflow says of what it was sent.
+    Misconfigured when something else answers at its address; and Refused when it does not let us: code `not_logged_in`,
+    `not_allowed`, `not_found`, or `bad_request` with what Airflow says of what it was sent.
 
     Args:
         url: of the api-server, such as `https://airflow.example.org`.
@@ -185,12 +185,19 @@ class AirflowRest:
 
     def _send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         try:
-            return self._http.request(method, f"{self.url}/{path}", **kwargs)
+            answer = self._http.request(method, f"{self.url}/{path}", **kwargs)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NotAvailable(
                 f"Airflow at {self.url} does not answer: {error}.",
                 remedy="Start it, or tell where it is: ALMA_RESTORE_AIRFLOW_URL.",
             ) from error
+        if instead := _instead(answer):
+            raise Misconfigured(
+                f"What answers at {self.url} is not Airflow's API: {instead}.",
+                remedy="Set ALMA_RESTORE_AIRFLOW_URL to where Airflow is, such as https://airflow.example.org, without "
+                "the path of a page; a proxy before it must not ask for a log-in of its own.",
+            )
+        return answer
 
     def _error(self, answer: httpx.Response) -> Exception:
         says = f"Airflow at {self.url} answers {answer.status_code}: {_detail(answer)}."
@@ -216,6 +223,20 @@ _REFUSALS = {
 
 _ABOUT_THE_DAG = re.compile(r"Dag with dag_id: '[^']*' (has import errors|does not allow manual runs)")
 """As Airflow 3.3's `trigger_dag_run` begins what it also answers 400 with."""
+
+
+def _instead(answer: httpx.Response) -> str:
+    """What answers in place of Airflow's API, such as a page of Airflow's or a log-in before it; empty: nothing does.
+
+    Airflow's pages answer every GET, and 405 to all else; its API says in JSON what it has not found.
+    """
+    if answer.has_redirect_location:
+        return f"it sends on to {answer.headers['Location'].partition('?')[0]}"
+    if answer.is_success and not answer.headers.get("Content-Type", "").startswith("application/json"):
+        return "it is a page"
+    if answer.status_code == 405 or (answer.status_code == 404 and _said(answer) is None):
+        return f"it answers {answer.status_code} to {answer.request.method} {answer.request.url.path}"
+    return ""
 
 
 def _is_logged_out(answer: httpx.Response) -> bool:
