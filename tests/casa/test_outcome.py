@@ -9,6 +9,7 @@ import pytest
 
 from alma_restore.casa import attempts, outcome
 from alma_restore.casa.attempts import Attempt
+from alma_restore.casa.launchers import slurm
 from alma_restore.casa.launchers.base import Handle, JobState
 from alma_restore.errors import CasaFailed, Corrupt, Inconsistent, Misconfigured, Refused, RestoreError
 from alma_restore.workspace import Workspace
@@ -205,6 +206,22 @@ def test_every_sign_of_failure_is_a_failure_with_its_reason(what: str, workspace
         outcome.judge(workspace, state)
     assert type(caught.value) is error
     assert caught.value.log_tail == ended.log.rstrip()
+
+
+@pytest.mark.parametrize(
+    ("note", "remedy"),
+    [
+        ("it used 65.20 GB of memory, its limit is 64.00 GB", "Raise casa.memory_bytes"),
+        (f"{slurm._CUT_SHORT['OUT_OF_MEMORY']} (Slurm's job 812: OUT_OF_MEMORY, node07)", "Raise casa.memory_bytes"),
+        (f"{slurm._CUT_SHORT['TIMEOUT']} (Slurm's job 812: TIMEOUT, bigmemory07)", "Raise casa.time_limit_s"),
+        (f"{slurm._CUT_SHORT['NODE_FAIL']} (Slurm's job 812: NODE_FAIL, bigmemory07)", "Run it again."),
+        ("its process is gone", "Run it again."),
+    ],
+)
+def test_the_remedy_for_a_job_that_was_cut_short_fits_the_reason(note: str, remedy: str, workspace: Workspace) -> None:
+    with pytest.raises(CasaFailed) as caught:
+        outcome.judge(workspace, Ended(None, note=note).replay(workspace))
+    assert caught.value.remedy.startswith(remedy)
 
 
 def ask_for_split(workspace: Workspace) -> None:

@@ -18,7 +18,11 @@ from alma_restore.workspace import Workspace
 _TAIL_LINES = 30
 _CRASHES = {128 + number: number.name for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)}
 _READING_RAW_DATA = "importasdm"
-_MORE_MEMORY = "Raise casa.memory_bytes in the settings, or lower casa.cores: fewer execution blocks at once take less."
+_REMEDIES = {
+    "it used": "Raise casa.memory_bytes in the settings, or lower casa.cores: fewer execution blocks at once use less.",
+    "it exceeded its time limit": "Raise casa.time_limit_s in the settings, if the partition allows for more.",
+}
+"""By what a launcher's note begins with, of a job that was cut short; the rest of it holds names of nodes."""
 
 _SPLIT = "_targets.ms"
 _EARLIER_SPLITS = ("_target.ms", "_cont.ms")
@@ -71,7 +75,7 @@ def _told_by_exit(workspace: Workspace, state: JobState) -> RestoreError | None:
     if code == 0:
         return None
     if code is None:
-        remedy = _MORE_MEMORY if "memory" in state.note else "Run it again."
+        remedy = next((_REMEDIES[begins] for begins in _REMEDIES if state.note.startswith(begins)), "Run it again.")
         return CasaFailed(f"CASA left no exit code: {state.note}.", remedy=remedy)
     if code in _CRASHES and _last_task(workspace) == _READING_RAW_DATA:
         return Corrupt(
