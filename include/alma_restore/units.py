@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
+_SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
+
 
 def size(size_bytes: int) -> str:
     """A number of bytes in decimal units, as disks are sold: `1.38 GB`."""
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size_bytes >= scale:
-            return f"{size_bytes / scale:.3g} {unit}"
-    return f"{size_bytes} B"
+    rounded = [(float(f"{size_bytes / 1000**power:.3g}"), unit) for power, unit in enumerate(_SIZES)]
+    number, unit = next((each for each in rounded if each[0] < 1000), rounded[-1])
+    return f"{number:.15g} {unit}"  # what is rounded to three digits needs no more, and gets no exponent
 
 
 def duration(seconds: float) -> str:
