@@ -16,7 +16,9 @@ from alma_restore.catalogue.engine import make_engine
 from alma_restore.catalogue.migrate import migrate
 from alma_restore.catalogue.schema import Base
 from alma_restore.catalogue.store import Catalogue
-from alma_restore.errors import Misconfigured
+from alma_restore.client.reach import reachable_catalogue
+from alma_restore.errors import Misconfigured, NotAvailable
+from alma_restore.settings import load
 
 
 def test_the_migrations_make_what_the_code_expects(url):
@@ -74,6 +76,27 @@ def test_a_database_that_cannot_be_opened_is_named(tmp_path):
         migrate(f"sqlite:///{tmp_path}/file/catalogue.db")
     with pytest.raises(Misconfigured, match=r"127\.0\.0\.1:1/none cannot be opened"):
         migrate("postgresql+psycopg://alma@127.0.0.1:1/none")
+
+
+def test_a_catalogue_without_tables_is_out_of_reach(empty_url):
+    if empty_url.startswith("sqlite:///"):
+        Path(empty_url.removeprefix("sqlite:///")).parent.mkdir()
+    _is_out_of_reach(empty_url, because="table|relation")
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+def test_a_catalogue_that_may_not_be_read_is_out_of_reach(url):
+    with make_engine(url).begin() as connection:
+        connection.execute(text("CREATE ROLE eve LOGIN"))
+        connection.execute(text(f"GRANT USAGE ON SCHEMA {connection.scalar(text('SELECT current_schema'))} TO eve"))
+    _is_out_of_reach(url.replace("alma@", "eve@"), because="permission denied for table")
+
+
+def _is_out_of_reach(url, because):
+    with pytest.raises(NotAvailable, match=because) as told:
+        Catalogue(url).find()
+    assert "SELECT" not in told.value.sentence
+    assert reachable_catalogue(load(catalogue_url=url)) is None
 
 
 def test_sqlite_is_set_up_for_many_processes(tmp_path):

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, func, make_url, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session, sessionmaker
 
 from alma_restore.errors import NotAvailable
@@ -117,12 +117,14 @@ class Store:
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
+        """Tables that are not there, or may not be read, are another class of error on PostgreSQL than on SQLite."""
         try:
             yield
-        except OperationalError as error:
+        except (OperationalError, ProgrammingError) as error:
             where = self.engine.url.render_as_string(hide_password=True)
+            reason = str(error.orig).strip().partition("\n")[0]  # behind it PostgreSQL quotes the statement
             raise NotAvailable(
-                f"The catalogue {where} does not answer: {str(error.orig).strip()}.",
+                f"The catalogue {where} does not answer: {reason}.",
                 remedy="It is tried again; look at the database if this stays.",
             ) from error
 
