@@ -54,7 +54,7 @@ class Manifest:
 
 
 def find(folders: tuple[Path, ...]) -> Path:
-    """Choose the manifest as the pipeline does: of several, the one of the calibration (`cal` in its name).
+    """Choose the manifest of the calibration: of those that name execution blocks, the one with `cal` in its name.
 
     Args:
         folders: where to look; the same name in a later folder replaces that in an earlier one.
@@ -65,8 +65,17 @@ def find(folders: tuple[Path, ...]) -> Path:
     if not by_name:
         looked = " or ".join(f"{folder.name}/" for folder in folders)
         raise corrupt("pipeline_manifest.xml", f"There is no pipeline manifest in {looked}.")
-    of_calibration = [name for name in by_name if "cal" in name]
-    return by_name[min(of_calibration or by_name)]
+    naming = [name for name, path in by_name.items() if _names_execution_blocks(path)] or [*by_name]
+    of_calibration = [name for name in naming if "cal" in name]
+    return by_name[min(of_calibration or naming)]
+
+
+def _names_execution_blocks(path: Path) -> bool:
+    """Those of imaging runs do not, also where `cal` is in their name, as in `hifa_image_selfcal`."""
+    try:
+        return ElementTree.parse(path).getroot().find("ous/session/asdm") is not None
+    except (OSError, ElementTree.ParseError):
+        return True  # if it is the one that is meant, `read` tells its damage
 
 
 def read(path: Path) -> Manifest:

@@ -74,6 +74,15 @@ class Delivery:
         self.manifest.write_text(self.manifest_text())
         return self
 
+    def imaging_manifest(self, recipe: str, sessions: str = "") -> Path:
+        """Add the manifest of an imaging run, which exports no calibration products of execution blocks."""
+        path = self.path(f"{recipe}.pipeline_manifest.xml")
+        path.write_text(
+            f'<?xml version="1.0" ?>\n<piperesults name="{MOUS}"><ous name="{MOUS}"><casaversion name="6.6.1"/>\n'
+            f'<procedure_name name="{recipe}"/>{sessions}<image name="x.fits" format="fits"/></ous></piperesults>\n'
+        )
+        return path
+
     def manifest_text(self) -> str:
         stem = f"{self.manifest_prefix}{MOUS}"
         sessions = ""

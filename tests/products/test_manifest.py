@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from small_delivery import FIRST, MOUS, SECOND, THIRD, Delivery
 
+import manifest_reader
 from alma_restore.errors import Corrupt, Inconsistent
 from alma_restore.products import manifest
 from alma_restore.uid import Uid
@@ -118,6 +119,40 @@ def test_among_several_manifests_the_calibration_run_s_is_meant(delivery, others
     for recipe in others:
         delivery.path(f"{recipe}.pipeline_manifest.xml").write_text(delivery.manifest_text())
     assert manifest.in_folder(delivery.folder).file_name == delivery.manifest.name
+
+
+AUXILIARY = (
+    f'<session name="session_1"><aux_caltables name="{MOUS}.session_1.auxcaltables.tgz"/>'
+    f'<aux_asdm name="{FIRST}_target.ms"><applycmds name="{FIRST}_target.ms.auxcalapply.txt"/></aux_asdm></session>'
+)
+
+
+@pytest.mark.parametrize("recipe", ["hifa_image", "hifa_image_selfcal", "a_selfcal"])
+@pytest.mark.parametrize("sessions", ["", '<session name="session_1"/>', AUXILIARY], ids=["none", "empty", "auxiliary"])
+@pytest.mark.parametrize("named", ["hifa_calimage.pipeline_manifest.xml", "pipeline_manifest.xml"])
+def test_a_manifest_that_names_no_execution_block_is_never_the_calibration_run_s(delivery, recipe, sessions, named):
+    meant = delivery.manifest.rename(delivery.path(named))
+    delivery.imaging_manifest(recipe, sessions)
+    assert manifest.in_folder(delivery.folder).file_name == meant.name
+    assert manifest_reader.find((delivery.folder,)) == meant
+
+
+def test_manifests_of_imaging_runs_alone_cannot_restore(delivery):
+    delivery.manifest.unlink()
+    other = delivery.imaging_manifest("hifa_image_selfcal")
+    with pytest.raises(Inconsistent, match=f"{other.name} names no calibrated execution block"):
+        manifest.in_folder(delivery.folder)
+
+
+def test_a_damaged_manifest_is_told_only_if_it_is_meant(delivery):
+    delivery.imaging_manifest("hifa_image").write_text("<piperesults>")
+    assert manifest.in_folder(delivery.folder).file_name == delivery.manifest.name
+    assert manifest_reader.find((delivery.folder,)) == delivery.manifest
+    delivery.manifest.write_text("<piperesults>")
+    delivery.imaging_manifest("hifa_image_selfcal")
+    with pytest.raises(Corrupt, match=delivery.manifest.name):
+        manifest.in_folder(delivery.folder)
+    assert manifest_reader.find((delivery.folder,)) == delivery.manifest
 
 
 def test_a_manifest_without_a_recipe_in_its_name_is_found(delivery):

@@ -93,6 +93,21 @@ def test_staging_again_repairs(tmp_path, damage):
     assert (workspace.rawdata / delivery.manifest.name).read_bytes() == delivery.manifest.read_bytes()
 
 
+def test_the_pipeline_meets_no_manifest_but_the_calibration_run_s(workspace, delivery):
+    """It reads the first with `cal` in its name, in whatever order the disk tells them."""
+    others = [delivery.imaging_manifest(recipe) for recipe in ("hifa_image", "hifa_image_selfcal")]
+    shutil.copy(others[1], workspace.rawdata)  # as the pipeline does, of an earlier attempt
+    delivered = [*delivery.files]
+    before = {path.name: path.read_bytes() for path in delivered}
+    for _ in range(2):
+        assert staging.stage(workspace, delivered).manifest.file_name == delivery.manifest.name
+        for folder in (workspace.products, workspace.rawdata):
+            assert [path.name for path in folder.glob("*pipeline_manifest.xml")] == [delivery.manifest.name]
+        aside = workspace.products / staging.OTHER_MANIFESTS
+        assert {path.name: path.read_bytes() for path in aside.iterdir()} == {o.name: before[o.name] for o in others}
+        shutil.copy(aside / others[0].name, workspace.products)  # fetched again
+
+
 def test_the_copy_in_rawdata_is_no_link(workspace, delivery):
     (workspace.rawdata / delivery.manifest.name).symlink_to(delivery.manifest)
     stage(workspace, delivery)

@@ -12,6 +12,7 @@ from lxml import html
 from small_mous import EBS, FIRST, MOUS
 from verified_restore import Verified, ago
 
+from alma_restore.archive.records import ProductFile
 from alma_restore.catalogue.records import StageTiming
 from alma_restore.products import calapply
 from alma_restore.report import plots
@@ -68,6 +69,19 @@ def test_a_restore_does_not_fail_of_its_plots(verified: Verified, monkeypatch: p
     assert "no ink" in (verified.workspace.root / "report.html").read_text()
     history = verified.house.catalogue.history(verified.request_id)
     assert history[-1].note == "The plots could not be drawn: no ink."
+
+
+def test_manifests_of_imaging_runs_are_no_part_of_the_restore(
+    verified: Verified, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Staging has moved them away: with one of those in products/, the pipeline may read the wrong one."""
+    imaging = ProductFile(f"{MOUS.sanitised}.hifa_image_selfcal.pipeline_manifest.xml", "script", 1)
+    wanted = calibrating.wanted_products
+    monkeypatch.setattr(calibrating, "wanted_products", lambda files: [*wanted(files), imaging])
+    before = verified.facts["products"]
+    calibrating.verify(verified.house, verified.request_id)
+    assert verified.facts["products"] == before
+    assert sum("pipeline_manifest" in product["name"] for product in before) == 1
 
 
 def test_its_numbers_are_those_of_restore_json(page: Any, verified: Verified) -> None:

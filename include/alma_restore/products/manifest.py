@@ -92,9 +92,10 @@ def in_folder(products: Path) -> Manifest:
 
 
 def choose(paths: Iterable[Path]) -> Manifest:
-    """Choose the manifest of the calibration run: among several the one with `cal` in its name.
+    """Choose the manifest of the calibration run: of those that name execution blocks the one with `cal` in its name.
 
-    The pipeline's own rule, so that CASA reads the same one; imaging runs leave manifests of their own.
+    Imaging runs leave manifests of their own, which name none. The pipeline goes by the name alone, and takes that of
+    `hifa_image_selfcal` too: `staging` sees to it that it meets no other than this one.
 
     Raises:
         Inconsistent: there is none, or two of them tell of different calibrations.
@@ -108,7 +109,8 @@ def choose(paths: Iterable[Path]) -> Manifest:
             "The calibration products hold no pipeline manifest.",
             remedy="Data processed before October 2017 have none and cannot be restored; else ask the archive.",
         )
-    calibrations = [path for path in found if "cal" in path.name] or found
+    naming = [path for path in found if _names_execution_blocks(path)] or found
+    calibrations = [path for path in naming if "cal" in path.name] or naming
     manifest = read(calibrations[0])
     for other in calibrations[1:]:
         if read(other).sessions != manifest.sessions:
@@ -117,6 +119,13 @@ def choose(paths: Iterable[Path]) -> Manifest:
                 remedy="Ask the archive which of them is valid.",
             )
     return manifest
+
+
+def _names_execution_blocks(path: Path) -> bool:
+    try:
+        return guarded_xml.parse(path).find("ous/session/asdm") is not None
+    except Corrupt:
+        return True  # if it is the one that is meant, `read` tells its damage
 
 
 def read(path: Path) -> Manifest:

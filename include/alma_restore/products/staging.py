@@ -14,6 +14,9 @@ from alma_restore.products import calapply, manifest, tarballs
 from alma_restore.products.manifest import Manifest, ManifestAsdm, ManifestSession
 from alma_restore.workspace import Workspace
 
+OTHER_MANIFESTS = "manifests_of_other_runs"
+"""A folder of products/ for the manifests of imaging runs."""
+
 FLAG_VERSION = "Pipeline_Final"
 """The flags at the end of the calibration run, which a restore brings back."""
 
@@ -36,8 +39,8 @@ class Staged:
 def stage(workspace: Workspace, files: Iterable[Path]) -> Staged:
     """Make products/ and rawdata/ what the pipeline expects; run again, it repairs what has changed.
 
-    The manifest is also copied to rawdata/, the auxproducts are expanded into products/, all other archives stay
-    packed. The delivered files themselves are never changed.
+    The manifest is also copied to rawdata/, other manifests are moved to a folder of their own, the auxproducts are
+    expanded into products/, all other archives stay packed. The delivered files themselves are never changed.
 
     Args:
         workspace: of this restore; the delivered files lie in its products/.
@@ -56,6 +59,7 @@ def stage(workspace: Workspace, files: Iterable[Path]) -> Staged:
         _check_session(session, found)
     expanded = _expand_auxproducts(workspace, chosen, delivered)
     _copy(delivered[chosen.file_name], workspace.rawdata)
+    _set_other_manifests_aside(workspace, chosen)
     links = {name: path.name for name, path in found.items() if path.name != name}
     for name, target in links.items():
         _link(workspace.products / name, target)
@@ -110,6 +114,17 @@ def _expand_auxproducts(workspace: Workspace, chosen: Manifest, delivered: Mappi
             )
         expanded += tarballs.extract(archive, workspace.products)
     return tuple(expanded)
+
+
+def _set_other_manifests_aside(workspace: Workspace, chosen: Manifest) -> None:
+    """The pipeline copies every manifest of products/ to rawdata/, and there reads any one with `cal` in its name."""
+    aside = workspace.products / OTHER_MANIFESTS
+    for folder in (workspace.products, workspace.rawdata):
+        for path in folder.glob(manifest.NAME_PATTERN):
+            if path.name != chosen.file_name:
+                with writing(path.name, aside):
+                    aside.mkdir(exist_ok=True)
+                    path.replace(aside / path.name)
 
 
 def _copy(source: Path, into: Path) -> None:

@@ -63,7 +63,7 @@ def gather(
         "casa_policy": record.casa_policy,
         "sessions": manifest.eb_uids_by_session(),
         "raw_data": {uid: {"name": uid.sanitised, "size_bytes": facts.size_bytes} for uid, facts in raw_data.items()},
-        "products": [_file(workspace.products / name) for name in sorted(product_names)],
+        "products": [_file(workspace.products / name) for name in sorted(product_names) if _is_used(name, manifest)],
         "measurement_sets": {uid: _measurement_set(workspace, split.full_name(uid)) for uid in raw_data},
         "split": asked
         and {
@@ -80,6 +80,11 @@ def _peak_memory_bytes(workspace: Workspace) -> int | None:
     """The most that one CASA run of this restore took; None: its launcher could not tell."""
     last = [attempts.latest(run) for run in workspace.runs]
     return max((run.peak_memory_bytes or 0 for run in last if run), default=0) or None
+
+
+def _is_used(name: str, manifest: manifests.Manifest) -> bool:
+    """Staging takes the manifests of other runs away."""
+    return name == manifest.file_name or not Path(name).match(manifests.NAME_PATTERN)
 
 
 def _file(path: Path) -> dict[str, Any]:
