@@ -201,6 +201,7 @@ def test_cancelling_works_without_the_catalogue(airflow, remote_desk, asked):
 
 
 def test_a_retry_runs_what_was_not_done_and_what_follows(airflow, desk, catalogue, opened):
+    catalogue.set_workspace(opened.id, "/spool/uid___A002_Xd248b5_Xa7a")
     catalogue.start_stage(opened.id, "fetch_asdm")
     with pytest.raises(Refused, match="has not ended"):
         desk.retry("key")
@@ -221,6 +222,24 @@ def test_a_cancelled_restore_and_one_from_its_start_do_everything_anew(airflow, 
     else:
         catalogue.fail(opened.id, CasaFailed("It crashed."), "run_casa")
     desk.retry("key", from_start=end == "from start")
+    assert set(airflow.tasks[RUN].values()) == {None}
+
+
+@pytest.mark.parametrize("removed_after_s", [0, 0.1])
+def test_a_retry_does_everything_anew_once_the_workspace_is_gone(airflow, desk, catalogue, opened, removed_after_s):
+    catalogue.set_workspace(opened.id, "/spool/uid___A002_Xd248b5_Xa7a")
+    catalogue.fail(opened.id, CasaFailed("It crashed."), "run_casa")
+    airflow.run_goes(RUN, "running", open_request="success", fetch_asdm="success", close_request="running")
+
+    def remove():
+        catalogue.set_workspace(opened.id, "")
+        airflow.run_goes(RUN, "failed", close_request="success")
+
+    cleaning = threading.Timer(removed_after_s, remove)
+    cleaning.start()
+    if not removed_after_s:
+        cleaning.join()
+    desk.retry("key")
     assert set(airflow.tasks[RUN].values()) == {None}
 
 

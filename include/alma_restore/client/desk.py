@@ -155,7 +155,8 @@ class Desk:
     def retry(self, which: str, from_start: bool = False) -> RestoreStatus:
         """Run an ended restore again: what had not been done, or everything.
 
-        A cancelled or expired one always starts anew, for its workspace is gone.
+        A cancelled or expired one always starts anew, for its workspace is gone, and so does any other whose workspace
+        has been removed; Airflow alone does not tell that.
 
         Raises:
             Refused: (code `running`) it has not ended, or (`delivered`) there is nothing to repeat.
@@ -167,7 +168,9 @@ class Desk:
             remedy = "Repeat it from its start, or ask for it anew."
             raise Refused(f"The restore {which!r} is delivered.", code="delivered", remedy=remedy)
         self._wait_for_clean_up(told)
-        anew = from_start or told.state in ("cancelled", "expired")
+        record = self._by_id(told.request_id)  # as its clean-up leaves it
+        is_gone = record is not None and not record.workspace
+        anew = from_start or is_gone or told.state in ("cancelled", "expired")
         undone = [] if anew else _undone(self.airflow.task_instances(told.run_id))
         self.airflow.clear(told.run_id, undone or [_FIRST_TASK])
         if self.catalogue is None or not told.request_id:
