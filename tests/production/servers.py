@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from alma_restore.demo.small_airflow import SmallAirflow, free_port
@@ -49,9 +51,7 @@ def postgresql(*databases: str) -> Iterator[str]:
         os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
 
     def run(program: str, *arguments: str) -> None:
-        # initdb and postgres refuse to run as root.
-        user = [] if os.getuid() else ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
-        command = [*user, str(found[-1].with_name(program)), *arguments]
+        command = _as_user("postgres", [str(found[-1].with_name(program)), *arguments])
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd="/")
 
     data = str(folder / "data")
@@ -67,6 +67,30 @@ def postgresql(*databases: str) -> Iterator[str]:
             run("pg_ctl", "-D", data, "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder)
+
+
+def crash(server: str, down_s: float) -> None:
+    """End a PostgreSQL at once, as a fault of its machine does, and start it again after a while.
+
+    Args:
+        server: as `postgresql` answers it.
+    """
+    port = int(server.rpartition(":")[2])
+    listening = (each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN)
+    postmaster = psutil.Process(next(each.pid for each in listening if each.laddr.port == port))
+    command, user = postmaster.cmdline(), postmaster.username()
+    family = [postmaster, *postmaster.children(recursive=True)]
+    postmaster.send_signal(signal.SIGQUIT)  # no farewell, no checkpoint: it recovers when it starts
+    psutil.wait_procs(family, timeout=30)
+    time.sleep(down_s)
+    subprocess.Popen(
+        _as_user(user, command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
+    )
+
+
+def _as_user(user: str, command: list[str]) -> list[str]:
+    """initdb and postgres refuse to run as root."""
+    return command if os.getuid() else ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *command]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What goes wrong during a soak: one in a hundred of every outside call, and a component killed every minute.
+"""What goes wrong during a soak: one in a hundred of every outside call, and something killed every minute.
 
 All of it happens outside the package: the stand-ins and the copy engine misbehave, connections to the catalogue,
 Airflow's own database, the mail server and the SFTP site go through proxies that cut some (load_servers), and the
@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 from load_servers import RATE
 from load_site import LoadSite
+from servers import crash
 
 from alma_restore.demo.small_airflow import COMPONENTS
 
@@ -55,14 +56,17 @@ def hide_metadata(archive: Path) -> Work:
 
 
 def kill_components(site: LoadSite, killed: Counter[str], say: Callable[[str], None]) -> Work:
-    """Every minute one component, or the process of one task, is killed."""
+    """Every minute one component, the process of one task, or the database server is killed."""
+    servers = ["PostgreSQL"] if site.server else []
 
     def work(stop: threading.Event) -> None:
-        for victim in cycle([*COMPONENTS, "task"]):
+        for victim in cycle([*COMPONENTS, "task", *servers]):
             if stop.wait(KILL_EVERY_S):
                 return
             if victim == "task":
                 _kill_a_task(site)
+            elif victim == "PostgreSQL":
+                crash(site.server, DOWN_S)
             else:
                 site.airflow.kill_component(victim)
             killed[victim] += 1

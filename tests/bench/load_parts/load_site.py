@@ -53,6 +53,7 @@ class LoadSite:
         catalogue: seen without any faults.
         far_folder: of the deliveries over SFTP; in a soak alone.
         proxies: through which Airflow and its tasks reach servers in a soak.
+        server: the PostgreSQL; empty: there is none.
     """
 
     archive: LoadArchive
@@ -62,6 +63,7 @@ class LoadSite:
     settings: Settings
     far_folder: Path
     proxies: dict[str, FaultyProxy]
+    server: str
 
     def ask_over_sftp(self, mous: int) -> None:
         """Have half of the MOUSs delivered to the SFTP site.
@@ -127,7 +129,8 @@ def load_site(home: Path, mous: int, database: str, *, soak: bool = False) -> It
     archive = LoadArchive(home, mous, Path(os.environ["ALMA_RESTORE_CASA_PYTHON"]))
     archive.register_engine(RATE if soak else 0.0)
     with ExitStack() as stack:
-        database_variables, catalogue_url = stack.enter_context(_databases(database, here.run))
+        server = stack.enter_context(postgresql("airflow", "catalogue")) if database == "postgresql" else ""
+        database_variables, catalogue_url = _databases(server, here.run)
         mails = stack.enter_context(MailCatcher(here.run / "mails", ports.smtp))
         ngas = FaultyNgas if soak else NgasServer
         stack.enter_context(ngas(archive.folder / "ngas", port=ports.ngas))
@@ -155,18 +158,15 @@ def load_site(home: Path, mous: int, database: str, *, soak: bool = False) -> It
         airflow.start()
         airflow.wait_until_healthy()
         catalogue, settings = Catalogue(catalogue_url), Settings(home=here.run)
-        yield LoadSite(archive, airflow, catalogue, mails, settings, far_folder, proxies)
+        yield LoadSite(archive, airflow, catalogue, mails, settings, far_folder, proxies, server)
 
 
-@contextmanager
-def _databases(database: str, run: Path) -> Iterator[tuple[dict[str, str], str]]:
+def _databases(server: str, run: Path) -> tuple[dict[str, str], str]:
     """Airflow's variables for its database and ours, and the URL of ours."""
-    if database == "sqlite":
-        yield {}, f"sqlite:///{run / 'catalogue.db'}"
-        return
-    with postgresql("airflow", "catalogue") as server:
-        url = f"postgresql+psycopg://{server}/catalogue"
-        yield on_postgresql(server) | {"ALMA_RESTORE_CATALOGUE_URL": url}, url
+    if not server:
+        return {}, f"sqlite:///{run / 'catalogue.db'}"
+    url = f"postgresql+psycopg://{server}/catalogue"
+    return on_postgresql(server) | {"ALMA_RESTORE_CATALOGUE_URL": url}, url
 
 
 def on_postgresql(server: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ import psutil
 from load_site import LoadSite
 
 from alma_restore.catalogue.states import ENDS
+from alma_restore.errors import NotAvailable
 
 EVERY_S = 5.0
 MIB = 1024**2
@@ -65,7 +66,11 @@ class Watch:
         """Look again and again until it is done; False if that took too long."""
         told = 0.0
         while True:
-            sample = self.look()
+            try:
+                sample = self.look()
+            except NotAvailable:  # the catalogue's server is down, as a soak wants it
+                time.sleep(EVERY_S)
+                continue
             if sample.at - told > 30:
                 told = sample.at
                 self.say(f"{sample.opened} opened, {sample.ended} ended {' '.join(sample.unhealthy)}")
