@@ -88,6 +88,11 @@ class Broker:
     def parameters(self) -> pika.ConnectionParameters:
         return pika.ConnectionParameters("127.0.0.1", self.port, socket_timeout=5)
 
+    def add_user(self, name: str, password: str) -> None:
+        """A user who may do everything but speak in the name of others."""
+        for command in (["add_user", name, password], ["set_permissions", name, ".*", ".*", ".*"]):
+            subprocess.run([PROGRAMS / "rabbitmqctl", *command], env=self.environment, check=True, capture_output=True)
+
     def _start(self, command: list[str]) -> None:
         with (self.folder / "out").open("ab") as out:
             process = subprocess.Popen(

@@ -53,8 +53,15 @@ def quick(monkeypatch):
 @contextmanager
 def consuming_with(broker, names, catalogue, start_run=lambda _: None) -> Iterator[Consumer]:
     """A consumer at work."""
+    with consuming_as(broker.parameters(), broker, names, catalogue, start_run) as consumer:
+        yield consumer
+
+
+@contextmanager
+def consuming_as(where, broker, names, catalogue, start_run=lambda _: None) -> Iterator[Consumer]:
+    """A consumer at work, as the user that `where` names."""
     stop = threading.Event()
-    consumer = Consumer(broker.parameters(), names, catalogue, start_run)
+    consumer = Consumer(where, names, catalogue, start_run)
     worker = threading.Thread(target=consumer.run, args=(stop,))
     worker.start()
     try:
@@ -74,13 +81,14 @@ def until(fact: Callable[[], object], limit_s: float = 30):
     return found
 
 
-def publish(broker, names, *bodies, key="archive.event"):
+def publish(broker, names, *bodies, key="archive.event", **properties):
+    said = pika.BasicProperties(app_id="aat", delivery_mode=2, **properties)
     with pika.BlockingConnection(broker.parameters()) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
         for body in bodies:
             text = body if isinstance(body, bytes) else json.dumps(body).encode()
-            channel.basic_publish(names.exchange, key, text, pika.BasicProperties(app_id="aat", delivery_mode=2))
+            channel.basic_publish(names.exchange, key, text, said)
 
 
 def depth(broker, queue) -> int | None:
@@ -139,6 +147,26 @@ def test_what_cannot_be_read_is_put_aside_with_the_reason_and_stops_nobody(broke
     assert {headers["x-code"] for headers, _ in aside} == {"bad_event"}
     assert {headers["x-routing-key"] for headers, _ in aside} == {"archive.event"}
     assert catalogue.find().total == 1
+
+
+def test_what_another_user_sent_is_put_aside_and_names_them(broker, names, catalogue):
+    broker.add_user("restore", "password")
+    where = brokers.parameters(Connection("amqp", "127.0.0.1", broker.port, "restore", "password"))
+    with consuming_as(where, broker, names, catalogue):
+        publish(broker, names, b"no JSON", user_id="guest")
+        publish(broker, names, event("good"))
+        until(lambda: catalogue.by_correlation_id("good"))
+    ((headers, body),) = dead_letters(broker, names)
+    assert (body, headers["x-user-id"]) == (b"no JSON", "guest")
+
+
+def test_what_would_expire_is_put_aside_to_stay(broker, names, catalogue):
+    with consuming_with(broker, names, catalogue):
+        publish(broker, names, b"no JSON", expiration="1500")
+        until(lambda: depth(broker, names.dead_letters))
+        time.sleep(2)
+    ((headers, _),) = dead_letters(broker, names)
+    assert headers["x-expiration"] == "1500"
 
 
 def test_what_concerns_others_is_left_to_them(broker, names, catalogue):

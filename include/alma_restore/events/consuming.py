@@ -99,9 +99,15 @@ class Consumer:
         opened.basic_ack(method.delivery_tag)
 
     def _put_aside(self, opened: BlockingChannel, method: Any, properties: Any, body: bytes, refusal: Refused) -> None:
-        """Keep a message that cannot be read, with the reason; it is acknowledged only after the broker has it."""
+        """Keep a message that cannot be read, with the reason; it is acknowledged only after the broker has it.
+
+        The broker takes a message in nobody's name but our own, and drops one whose time is over.
+        """
+        theirs = {"x-user-id": properties.user_id, "x-expiration": properties.expiration}
+        properties.user_id = properties.expiration = None
         properties.headers = {
             **(properties.headers or {}),
+            **{name: value for name, value in theirs.items() if value is not None},
             "x-reason": str(refusal)[:_REASON_LENGTH],
             "x-code": refusal.code,
             "x-exchange": method.exchange,
