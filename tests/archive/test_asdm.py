@@ -120,6 +120,27 @@ def test_lasting_damage_is_told_by_name_and_leaves_nothing(place: Place) -> None
     assert not list(place.rawdata.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("half", "damage"),
+    [
+        ('mkdir "$NAME"; cp "$SOURCE"/*.xml "$NAME"', "BDF .* of scan 1 is missing"),
+        ('mkdir "$NAME"', r"ASDM\.xml"),
+        ('cp -r "$SOURCE" .; truncate -s 100 */ASDMBinary/*a7d', "BDF uid___A002_Xd248b5_Xa7d has 100 bytes"),
+    ],
+    ids=["tables alone", "an empty folder", "half a binary"],
+)
+def test_an_export_that_breaks_off_is_no_damage_of_the_archive(
+    place: Place, monkeypatch: pytest.MonkeyPatch, half: str, damage: str
+) -> None:
+    monkeypatch.setenv("NAME", EB.sanitised)
+    with pytest.raises(NotAvailable, match=rf"exit code 1\) .*{damage}.*: NGAS: connection lost\. ") as caught:
+        place.export(f'{half}; echo "NGAS: connection lost."; exit 1')
+    assert caught.value.log_tail.endswith("NGAS: connection lost.")
+    assert not list(place.rawdata.iterdir())
+    place.export(f'[ -e ../../tried ] || {{ touch ../../tried; {half}; exit 1; }}; cp -r "$SOURCE" .')
+    assert place.is_whole()
+
+
 def test_a_lasting_failure_tells_what_the_command_said(place: Place) -> None:
     with pytest.raises(NotAvailable, match=r"exit code 3\): no such ASDM") as caught:
         place.export("echo one; echo no such ASDM; exit 3")

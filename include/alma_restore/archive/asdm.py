@@ -58,8 +58,8 @@ class AsdmExporter:
             The checked ASDM folder.
 
         Raises:
-            NotAvailable: the command failed, or took too long; or the disk is full.
-            Corrupt: what it wrote is damaged, at every try.
+            NotAvailable: the command failed, broke off, or took too long; or the disk is full.
+            Corrupt: what it wrote is damaged, at every try, though it says that all is well.
             Misconfigured: the command or its set-up script is not there, or the folder cannot be written.
 
         Source: DOMAIN section 6.
@@ -80,7 +80,12 @@ class AsdmExporter:
             exported = aside / final.name
             if not exported.is_dir():
                 raise _failed(eb_uid, exit_code, log)
-            _check(exported, eb_uid)  # the exit code is not documented: what counts is the folder
+            try:
+                _check(exported, eb_uid)  # the exit code is not documented: what counts is the folder
+            except Corrupt as damage:
+                if exit_code:
+                    raise _broken_off(eb_uid, exit_code, damage, log) from damage
+                raise
             _remove(final)
             exported.rename(final)
 
@@ -195,12 +200,25 @@ def _failed(eb_uid: Uid, exit_code: int, log: Path) -> NotAvailable | Misconfigu
     tail = _tail(log)
     if exit_code in _NO_SUCH_COMMAND:
         return Misconfigured("The export command cannot be run.", remedy="Mend exporter.command.", log_tail=tail)
-    said = f": {tail.splitlines()[-1]}" if tail else ""
     return NotAvailable(
-        f"The export of {eb_uid} left no ASDM (exit code {exit_code}){said}.",
+        f"The export of {eb_uid} left no ASDM (exit code {exit_code}){_last_words(tail)}.",
         remedy="Look at its log; if the archive knows this block, try again later.",
         log_tail=tail,
     )
+
+
+def _broken_off(eb_uid: Uid, exit_code: int, damage: Corrupt, log: Path) -> NotAvailable:
+    tail = _tail(log)
+    return NotAvailable(
+        f"The export of {eb_uid} broke off (exit code {exit_code}) and what it left is damaged"
+        f" ({damage.sentence.rstrip('.')}){_last_words(tail)}.",
+        remedy="Try again later; if it always breaks off there, ask the archive about this block.",
+        log_tail=tail,
+    )
+
+
+def _last_words(tail: str) -> str:
+    return f": {tail.splitlines()[-1].rstrip('.')}" if tail else ""
 
 
 def _size(folder: Path) -> tuple[int, int]:
