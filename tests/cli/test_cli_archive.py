@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from datetime import datetime, timedelta, timezone
 
@@ -14,6 +15,7 @@ from alma_restore.cli.exits import Exit
 from alma_restore.cli.main import app
 from alma_restore.client import backfill, connections
 from alma_restore.client.backfill import RawSizes
+from alma_restore.errors import NotAvailable, Refused
 from alma_restore.request import RestoreRequest
 from alma_restore.uid import Uid
 
@@ -162,6 +164,25 @@ def test_a_notebook_has_the_same_verbs(airflow, catalogue, at_the_archive):
     plan = alma_restore.plan_backfill(datetime(2024, 1, 1), datetime(2024, 2, 1))
     assert list(plan.table.columns) == ["mous", "execution_blocks", "raw_gb"]
     verbs._opened.cache_clear()
+
+
+def test_a_notebook_does_what_the_error_says_and_goes_on(airflow, catalogue, surroundings):
+    airflow.password = "secret"
+    surroundings.setenv("ALMA_RESTORE_AIRFLOW_URL", "http://127.0.0.1:1")
+    asked = functools.partial(alma_restore.request_restore, "uid://A001/X1/X1", correlation_id="k")
+    with pytest.raises(NotAvailable, match="ALMA_RESTORE_AIRFLOW_URL"):
+        asked()
+    surroundings.setenv("ALMA_RESTORE_AIRFLOW_URL", airflow.url)
+    with pytest.raises(Refused, match="ALMA_RESTORE_AIRFLOW_USER and ALMA_RESTORE_AIRFLOW_PASSWORD"):
+        asked()
+    surroundings.setenv("ALMA_RESTORE_AIRFLOW_USER", "ada")
+    surroundings.setenv("ALMA_RESTORE_AIRFLOW_PASSWORD", "secret")
+    assert [asked().state, asked().state] == ["accepted", "accepted"]
+    assert airflow.calls.count("POST /auth/token") == 1
+    surroundings.setenv("ALMA_RESTORE_CATALOGUE_URL", "sqlite:////nowhere/catalogue.db")
+    assert [told.told_by for told in alma_restore.list_restores()] == ["airflow"]
+    surroundings.delenv("ALMA_RESTORE_CATALOGUE_URL")
+    assert alma_restore.list_restores() == []  # the catalogue tells, where no task has stored anything
 
 
 def test_every_verb_of_the_package_is_there():

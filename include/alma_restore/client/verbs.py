@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from alma_restore.catalogue.states import State
@@ -21,9 +21,10 @@ from alma_restore.client import connections, lookup
 from alma_restore.client.desk import Desk
 from alma_restore.client.lookup import FoundMous
 from alma_restore.client.reach import reachable_catalogue
+from alma_restore.client.rest import Credentials
 from alma_restore.client.restores import RestoreStatus
 from alma_restore.request import RestoreRequest
-from alma_restore.settings import settings
+from alma_restore.settings import Settings, load
 from alma_restore.split import SplitOptions
 
 if TYPE_CHECKING:
@@ -138,9 +139,7 @@ def find_mous(text: str = "", *, source: str = "", limit: int = 25) -> list[Foun
     Raises:
         Misconfigured: `AIRFLOW_CONN_ALMA_METADATA` is not set.
     """
-    found, _ = lookup.find_mous(
-        connections.metadata(), reachable_catalogue(settings()), text, source=source, limit=limit
-    )
+    found, _ = lookup.find_mous(connections.metadata(), reachable_catalogue(load()), text, source=source, limit=limit)
     return found
 
 
@@ -152,20 +151,24 @@ def plan_backfill(start: datetime, end: datetime) -> BackfillPlan:
     """
     from alma_restore.client import backfill
 
-    here = settings()
+    here = load()
     sizes = backfill.RawSizes(connections.asdm_folder(), here.disk.unknown_eb_bytes)
     return backfill.plan(connections.metadata(), reachable_catalogue(here), sizes, start, end)
 
 
-@cache
-def _opened() -> Desk:
-    return Desk.opened()
+@lru_cache(maxsize=1)
+def _opened(here: Settings, _: Credentials) -> Desk:
+    return Desk.opened(here)
 
 
 def _desk() -> Desk:
-    """One desk, so that one log-in serves all verbs; a catalogue that has come into reach since counts."""
-    desk = _opened()
-    desk.catalogue = desk.catalogue or reachable_catalogue(settings())
+    """One desk, so that one log-in serves all verbs, for as long as the environment tells the same.
+
+    Who is told to set a variable sets it and goes on; a catalogue that has come into reach since counts.
+    """
+    here = load()
+    desk = _opened(here, Credentials.from_environment())
+    desk.catalogue = desk.catalogue or reachable_catalogue(here)
     return desk
 
 
