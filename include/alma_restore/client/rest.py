@@ -232,7 +232,7 @@ def _instead(answer: httpx.Response) -> str:
     """
     if answer.has_redirect_location:
         return f"it sends on to {answer.headers['Location'].partition('?')[0]}"
-    if answer.is_success and not answer.headers.get("Content-Type", "").startswith("application/json"):
+    if answer.is_success and not isinstance(_content(answer), dict):
         return "it is a page"
     if answer.status_code == 405 or (answer.status_code == 404 and _said(answer) is None):
         return f"it answers {answer.status_code} to {answer.request.method} {answer.request.url.path}"
@@ -268,7 +268,12 @@ def _detail(answer: httpx.Response) -> str:
 
 def _said(answer: httpx.Response) -> Any:
     """The detail of an answer of Airflow's; None where there is none, as in a proxy's."""
+    content = _content(answer)
+    return content.get("detail") if isinstance(content, dict) else None
+
+
+def _content(answer: httpx.Response) -> Any:
     try:
-        return answer.json()["detail"]
-    except (ValueError, KeyError, TypeError):
+        return answer.json()
+    except ValueError:
         return None
