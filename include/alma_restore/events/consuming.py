@@ -20,7 +20,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from alma_restore import log_fields
 from alma_restore.catalogue.records import RequestRecord
 from alma_restore.catalogue.store import Catalogue
-from alma_restore.errors import NotAvailable, Refused
+from alma_restore.errors import Misconfigured, NotAvailable, Refused
 from alma_restore.events import mailing
 from alma_restore.events.broker import channel, keep_going
 from alma_restore.request import RestoreRequest
@@ -125,7 +125,7 @@ class Consumer:
             try:
                 with log_fields.bound(record.id, record.mous_uid, "accepted"):
                     self._start(record)
-            except NotAvailable as error:
+            except (NotAvailable, Misconfigured) as error:  # or something else answers in Airflow's place
                 log.warning("%s Requests wait; they are started later.", error)
                 return
 
