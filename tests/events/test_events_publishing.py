@@ -97,6 +97,16 @@ def test_each_change_is_told_under_the_correlation_id_it_came_with(broker, names
     assert len({properties.message_id for properties, _ in heard}) == 3
 
 
+def test_a_correlation_id_longer_than_a_message_can_say_is_cut_between_letters(broker, names, catalogue, listener):
+    keys = ["復元" * 64, "plain"]
+    for key in keys:
+        ask(catalogue, key)
+    publish_until(broker, names, catalogue, all_told(catalogue))
+    (long, event), (plain, _) = listener.heard()
+    assert [long.correlation_id, plain.correlation_id] == [keys[0][:85], "plain"]
+    assert event["metadata"]["cliCorrId"] == keys[0]
+
+
 def test_a_refusal_tells_its_reason(broker, names, catalogue, listener):
     request = ask(catalogue, "key")
     catalogue.fail(request.id, NotAvailable("NGAS is away."), "fetch_products")

@@ -34,6 +34,9 @@ EVENT_TYPE = "alma_restore.RestoreStateChanged"
 
 POLL_S = 1.0
 
+_LONGEST = 255
+"""Bytes of a correlation id that a message can say: a short string of AMQP."""
+
 
 class Publisher:
     """Tells changes of state until it is told to stop.
@@ -80,7 +83,7 @@ class Publisher:
                 pika.BasicProperties(
                     app_id=self._names.application,
                     content_type="application/json",
-                    correlation_id=change.request.correlation_id[:255],
+                    correlation_id=change.request.correlation_id.encode()[:_LONGEST].decode(errors="ignore"),
                     delivery_mode=pika.DeliveryMode.Persistent.value,
                     message_id=f"{self._names.application}-{change.id}",
                     timestamp=int(change.at.timestamp()),
