@@ -5,12 +5,13 @@ Source: seed 1, "How is an ALMA restore requested?"; DOMAIN section 13.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from alma_restore.errors import Refused
 from alma_restore.request import RestoreRequest
@@ -42,6 +43,11 @@ class _Metadata(BaseModel):
     split: SplitOptions | None = Field(default=None, validation_alias="splitOptions")
     tar: bool = Field(default=False, validation_alias="createTar")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_not_said(cls, said: object) -> object:
+        return {name: value for name, value in said.items() if value is not None} if isinstance(said, dict) else said
+
 
 class _StartWorkflow(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -63,6 +69,8 @@ def parse_start_workflow(event: Mapping[str, Any] | str | bytes, requested_by: s
         Refused: (code `bad_event`) it is no JSON, no StartWorkflow, another workflow's or telescope's, or a field is
             missing or malformed; all of them are named.
     """
+    if isinstance(event, bytes):
+        event = event.removeprefix(codecs.BOM_UTF8)
     try:
         if isinstance(event, (str, bytes)):
             started = _StartWorkflow.model_validate_json(event)

@@ -122,6 +122,13 @@ def test_an_event_becomes_a_stored_request_with_a_run(broker, names, catalogue):
     assert depth(broker, names.queue) == 0
 
 
+def test_an_event_with_a_byte_order_mark_is_an_event(broker, names, catalogue):
+    with consuming_with(broker, names, catalogue):
+        publish(broker, names, json.dumps(event("marked", userEmail=None)).encode("utf-8-sig"))
+        until(lambda: catalogue.by_correlation_id("marked"))
+    assert depth(broker, names.dead_letters) == 0
+
+
 def test_the_same_event_many_times_is_one_request_and_one_run(broker, names, catalogue):
     started = []
     with consuming_with(broker, names, catalogue, started.append):

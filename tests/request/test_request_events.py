@@ -68,6 +68,29 @@ def test_the_larger_event_says_what_to_split_off_and_to_pack() -> None:
         parse_start_workflow(_with(splitOptions={"chanbin": "many"}))
 
 
+def test_what_an_event_says_nothing_of_may_be_null() -> None:
+    event = copy.deepcopy(SEED_1)
+    nothing = (
+        "userEmail",
+        "destinationDirectory",
+        "splitOptions",
+        "createTar",
+        "casaHome",
+        "fileSetIds",
+        "deliveryFormat",
+    )
+    event["metadata"].update(dict.fromkeys(nothing))
+    for said in (event, json.dumps(event)):
+        request = parse_start_workflow(said)
+        assert (request.email, request.destination, request.split, request.tar) == (None, "", None, False)
+        assert (request.casa_version, request.delivery_format) == ("", "CMS")
+
+
+def test_an_event_may_begin_with_a_byte_order_mark() -> None:
+    request = parse_start_workflow(json.dumps(SEED_1).encode("utf-8-sig"))
+    assert request.mous_uid == "uid://A001/X12d1/X23e"
+
+
 def test_an_execution_block_stands_in_for_a_missing_mous() -> None:
     request = parse_start_workflow(_with(ousStatusId=None))
     assert (request.mous_uid, request.eb_uid) == (None, "uid://A002/Xd248b5/Xa7a")
