@@ -142,7 +142,17 @@ class FakeAirflow:
         return self.run(run_id)
 
     def instances(self, run_id: str, *, query: dict[str, list[str]], **_: Any) -> tuple[int, Any]:
-        every = [{"task_id": t, "map_index": i, "state": state} for (t, i), state in self.tasks[run_id].items()]
+        """Task instances of one run or, of `~`, of those that were to run within a time."""
+        since, until = query.get("run_after_gte", [""])[0], query.get("run_after_lte", ["9999"])[0]
+        wanted = [
+            r for r, run in self.runs.items() if run_id == r or (run_id == "~" and since <= run["run_after"] <= until)
+        ]
+        every = [
+            {"dag_run_id": r, "task_id": task, "map_index": index, "state": state}
+            for r in wanted
+            for (task, index), state in self.tasks[r].items()
+            if task in query.get("task_id", [task]) and state in query.get("state", [state])
+        ]
         return 200, _page("task_instances", every, query)
 
     def xcom(self, run_id: str, task_id: str, key: str, **_: Any) -> tuple[int, Any]:

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from fake_airflow import TASKS
 
 from alma_restore.client import desk as desks
 from alma_restore.client.desk import Desk
@@ -108,6 +109,26 @@ def test_a_run_that_was_marked_failed_before_it_began_is_not_called_delivered(ai
     remote_desk.request(asked)
     airflow.run_goes(RUN, "success", open_request="skipped", deliver="skipped", close_request="success")
     assert remote_desk.status(RUN).state == "cancelled"
+
+
+def test_a_list_tells_what_was_cancelled_as_its_status_does(airflow, remote_desk):
+    for number in range(130):
+        request = RestoreRequest(mous_uid=MOUS, correlation_id=f"{number:03}")
+        remote_desk.request(request)
+        airflow.runs[request.run_id]["run_after"] = f"2026-11-23T19:{number // 60:02}:{number % 60:02}Z"
+        airflow.run_goes(request.run_id, "success", **dict.fromkeys(TASKS, "success"))
+    for cancelled in ("restore__007", "restore__128"):
+        airflow.run_goes(cancelled, "success", run_casa="failed", verify="skipped", deliver="skipped")
+    airflow.calls.clear()
+    told = remote_desk.restores(limit=1000)
+    assert [each.run_id for each in told if each.state == "cancelled"] == ["restore__128", "restore__007"]
+    assert {each.state for each in told} == {"cancelled", "delivered"}
+    assert len(airflow.calls) == 4  # two for each hundred runs
+    assert remote_desk.restores(limit=2)[1] == told[1]
+    assert remote_desk.status("restore__128").state == "cancelled"
+    assert [each.progress for each in told[:2]] == [1.0, 0.0]
+    assert [each.run_id for each in remote_desk.restores(states=["cancelled"])] == ["restore__128", "restore__007"]
+    assert len(remote_desk.restores(states=["delivered"], limit=1000)) == 128
 
 
 def test_the_newest_restores_come_first_and_fit(airflow, desk, remote_desk, catalogue):

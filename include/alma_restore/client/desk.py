@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -31,8 +31,17 @@ CLEAN_UP_S = 120.0
 _LOOK_AT_RUN = 15
 """At every so many polls Airflow is asked as well."""
 
-_RUNS_OF_STATE = {"accepted": "queued", "running": "running", "delivered": "success", "failed": "failed"}
+_RUNS_OF_STATE = {
+    "accepted": "queued",
+    "running": "running",
+    "delivered": "success",
+    "cancelled": "success",  # its clean-up alone ended well
+    "failed": "failed",
+}
 _FIRST_TASK = "open_request"
+_LAST_TASK = "deliver"
+
+_A_BATCH = 100
 
 
 class Desk:
@@ -124,7 +133,7 @@ class Desk:
         runs = self.airflow.runs(conf_contains=wanted or email, states=in_airflow, since=since)
         fitting = (
             told
-            for told in map(from_run, runs)
+            for told in self._told_of(runs)
             if (not states or told.state in states) and email in ("", told.email) and _is_for(told, wanted)
         )
         return list(islice(fitting, limit))
@@ -277,6 +286,16 @@ class Desk:
             return next((run for run in self.airflow.runs(conf_contains=uid) if _is_for(from_run(run), uid)), None)
         return self.airflow.run(which) or self.airflow.run(run_id_of(which))
 
+    def _told_of(self, runs: Iterable[dict[str, Any]]) -> Iterator[RestoreStatus]:
+        """What Airflow tells of runs; which of them were cancelled takes one question more for a hundred."""
+        remaining = iter(runs)
+        while batch := list(islice(remaining, _A_BATCH)):
+            succeeded = [run for run in batch if run["state"] == "success"]
+            skipped = self.airflow.skipped(_LAST_TASK, succeeded) if succeeded else {}
+            for run in batch:
+                task = skipped.get(run["dag_run_id"])
+                yield from_run(run, [task] if task else [])
+
     def _status_of_run(self, run: dict[str, Any]) -> RestoreStatus:
         run_id = run["dag_run_id"]
         opened = self.airflow.xcom(run_id, _FIRST_TASK, "opened") or {}
@@ -285,7 +304,7 @@ class Desk:
             self.airflow.task_instances(run_id),
             request_id=str(opened.get("request_id", "")),
             workspace=str(opened.get("workspace", "")),
-            delivered_to=str(self.airflow.xcom(run_id, "deliver") or ""),
+            delivered_to=str(self.airflow.xcom(run_id, _LAST_TASK) or ""),
         )
 
 

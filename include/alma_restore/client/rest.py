@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -89,6 +89,19 @@ class AirflowRest:
     def task_instances(self, run_id: str) -> list[dict[str, Any]]:
         """The task instances of a run."""
         return list(self._pages(f"{_run_path(run_id)}/taskInstances", "task_instances", {"order_by": "id"}))
+
+    def skipped(self, task_id: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        """The instances of a task that were skipped, by run: in these runs, and in others of their time."""
+        times = sorted(run["run_after"].rstrip("Z") for run in runs)  # a Z would sort behind a fraction of a second
+        wanted = {
+            "task_id": task_id,
+            "state": "skipped",
+            "run_after_gte": f"{times[0]}Z",
+            "run_after_lte": f"{times[-1]}Z",
+            "order_by": "id",
+        }
+        found = self._pages(f"dags/{RESTORE_DAG_ID}/dagRuns/~/taskInstances", "task_instances", wanted)
+        return {task["dag_run_id"]: task for task in found}
 
     def xcom(self, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """What a task returned, or told under another key; None until it has."""

@@ -126,11 +126,11 @@ def from_run(run: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]] = (), **
         told: what the tasks returned: `request_id`, `workspace`, `delivered_to`.
     """
     conf = run["conf"] or {}
-    done = [task for task in tasks if task["state"] in ("success", "skipped")]
+    done = [task for task in tasks if task["state"] == "success"]
     at_work = [task["task_id"] for task in tasks if task["state"] in ("running", "deferred", "failed", "up_for_retry")]
     state = _STATE_OF_RUN.get(str(run["state"]), "running")
     if state == "delivered" and any(task["state"] == "skipped" for task in tasks):
-        state = "cancelled"  # marked failed while no task was at work: its clean-up alone has run, and well
+        state = "cancelled"  # marked failed before it delivered: its clean-up alone has run to its end, and well
     return RestoreStatus(
         state=state,
         stage=at_work[0] if at_work else "",
