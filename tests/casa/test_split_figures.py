@@ -148,8 +148,8 @@ FACTS = AsdmFacts(
     spectral_windows=20, ms_rows=1,
 )  # fmt: skip
 TARGET = {
-    "name": "M 1", "intents": ["TARGET"], "flagged": 0.1, "not_finite": 0, "lost_flags": 0, "changed": True,
-    "spectral_windows": {},
+    "name": "M 1", "intents": ["TARGET"], "samples": 10, "open": 9, "flagged": 0.1, "not_finite": 0, "lost_flags": 0,
+    "changed": True, "spectral_windows": {},
 }  # fmt: skip
 SPLIT = SplitOptions(spw="17,19", chanbin=4)
 GOOD = {
