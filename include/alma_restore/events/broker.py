@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 import threading
 import time
@@ -23,6 +24,10 @@ log = logging.getLogger(__name__)
 HEARTBEAT_S = 60
 LONGEST_WAIT_S = 30.0
 AMQP_PORT, AMQPS_PORT = 5672, 5671
+
+_KEEPS_US_OUT = re.compile(r"ConnectionClosedByBroker: \((403|530)\)")
+"""ACCESS_REFUSED, NOT_ALLOWED. pika takes every end of a connection before it is open for a wrong log-in, also when the
+broker is going down; what it met it tells only in words."""
 
 
 def parameters(connection: Connection) -> pika.ConnectionParameters:
@@ -64,13 +69,14 @@ def channel(where: pika.ConnectionParameters, names: EventsSettings) -> Iterator
             opened.confirm_delivery()
             _declare(opened, names)
             yield opened
-    except (ProbableAuthenticationError, ProbableAccessDeniedError) as error:
-        remedy = "Mend AIRFLOW_CONN_ALMA_EVENTS."
-        raise Misconfigured(f"The broker at {at} does not let our user in.", remedy=remedy) from error
     except ChannelClosedByBroker as error:
         remedy = "Mend the names in the settings [events], or what is declared on the broker."
         raise Misconfigured(f"The broker at {at} refuses: {error.reply_text}.", remedy=remedy) from error
     except (AMQPError, OSError) as error:
+        guessed = isinstance(error, (ProbableAuthenticationError, ProbableAccessDeniedError))
+        if guessed and _KEEPS_US_OUT.search(str(error)):
+            remedy = "Mend AIRFLOW_CONN_ALMA_EVENTS."
+            raise Misconfigured(f"The broker at {at} does not let our user in.", remedy=remedy) from error
         raise NotAvailable(f"The broker at {at} does not answer: {error!r}.", remedy="It is tried again.") from error
 
 
