@@ -141,6 +141,27 @@ def test_what_nobody_asked_for_is_refused(run):
     assert "There is no restore 'nix'." in run("status", "nix", exit_code=Exit.FAILED).stderr
 
 
+WORDS = ["ALMA [/NAASC]", "job[a]", "[bold]night[/]", "run:fire:", "a\\[b]", "[link=x"]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_words_from_outside_are_printed_as_they_are(run, catalogue, words):
+    asked = RestoreRequest(mous_uid=MOUS, correlation_id="key", requested_by=words)
+    record = catalogue.open_request(asked, asked.run_id)
+    assert words in run("list").stdout
+    catalogue.set_workspace(record.id, f"/spool/{words}")
+    catalogue.fail(record.id, CasaFailed(f"It told {words}.", remedy=words, log_tail=words), "run_casa")
+    for wait in ((), ("--wait",)):
+        assert run("status", "key", *wait, exit_code=Exit.FAILED).stdout.count(words) == 4
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_words_that_airflow_keeps_are_printed_as_they_are(run, words):
+    printed = run("request", MOUS, "--correlation-id", words).stdout
+    assert printed.endswith(f"\nFollow it: alma-restore status {words} --wait\n")
+    assert run("list").stdout.splitlines()[1].startswith(f"{words}  ")
+
+
 def test_waiting_shows_the_stages_and_ends_with_the_end(run, catalogue, opened):
     def go():
         catalogue.start_stage(opened.id, "run_casa")

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from alma_restore.cli.options import DATES, AsJson, utc
 from alma_restore.cli.output import coloured_state, console, moment_of, print_json, print_table
@@ -53,11 +52,11 @@ def find_mous(
         (
             mous.mous_uid,
             " ".join(mous.projects),
-            escape(" ".join(mous.sources)),
+            " ".join(mous.sources),
             " ".join(mous.bands),
             f"{mous.passed}/{len(mous.eb_uids)}",
             moment_of(mous.calibrated_at),
-            coloured_state(mous.state) if mous.state else "yes" if mous.restorable else escape(mous.reason),
+            coloured_state(mous.state) if mous.state else "yes" if mous.restorable else mous.reason,
         )
         for mous in found
     ]

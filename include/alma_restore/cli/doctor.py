@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from alma_restore.cli.exits import Exit
 from alma_restore.cli.options import AsJson
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alma_restore.cli.checks import Check
     from alma_restore.settings import Settings
 
-_MARKS = {"ok": "[green]ok[/]   ", "wrong": "[red]wrong[/]", "not checked": "[dim]-[/]    "}
+_MARKS = {"ok": Text("ok   ", "green"), "wrong": Text("wrong", "red"), "not checked": Text("-    ", "dim")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +74,7 @@ def look(name: str, check: Check, here: Settings) -> Finding:
 
 
 def _print(finding: Finding) -> None:
-    remedy = f" [bold]{escape(finding.remedy)}[/]" if finding.remedy else ""
-    console().print(f"{_MARKS[finding.verdict]} {finding.name:18} {escape(finding.sentence)}{remedy}")
+    line = Text.assemble(_MARKS[finding.verdict], f" {finding.name:18} {finding.sentence}")
+    if finding.remedy:
+        line.append(f" {finding.remedy}", "bold")
+    console().print(line)

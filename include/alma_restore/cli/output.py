@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from alma_restore import units
 
@@ -33,15 +33,19 @@ _NO_TERMINAL_WIDTH = 1000
 
 
 def console() -> Console:
-    """Standard output as it is now; where it is no terminal, plain and with whole lines, for other programs."""
-    return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _NO_TERMINAL_WIDTH)
+    """Standard output as it is now; where it is no terminal, plain and with whole lines, for other programs.
+
+    A text is printed as it is, whatever is in brackets: what comes from outside styles nothing. `Text` has the styles.
+    """
+    width = None if sys.stdout.isatty() else _NO_TERMINAL_WIDTH
+    return Console(soft_wrap=True, highlight=False, markup=False, emoji=False, width=width)
 
 
 def print_json(content: Any) -> None:
     print(json.dumps(content, indent=2, default=str))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
     """Print a table; only its last column is broken into lines."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
@@ -51,32 +55,30 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console().print(table)
 
 
-def coloured_state(state: str) -> str:
+def coloured_state(state: str) -> Text:
     """A state in words and in its colour."""
-    colour = _COLOURS.get(state)
-    words = state.replace("_", " ")
-    return f"[{colour}]{words}[/]" if colour else words
+    return Text(state.replace("_", " "), _COLOURS.get(state, ""))
 
 
 def print_status(told: RestoreStatus) -> None:
     """All that is known of one restore, a line a fact."""
-    facts = [
+    facts: list[tuple[str, str | Text]] = [
         ("restore", f"{told.number} ({told.request_id})" if told.number is not None else ""),
         ("MOUS", told.mous_uid or ""),
         ("state", coloured_state(told.state)),
         ("stage", "" if told.delivered else told.stage),
-        ("reason", escape(told.reason)),
-        ("what to do", escape(told.remedy) if told.ended else ""),
-        ("warnings", escape("\n".join(told.warnings))),
-        ("delivered to", escape(told.delivered_to)),
+        ("reason", told.reason),
+        ("what to do", told.remedy if told.ended else ""),
+        ("warnings", "\n".join(told.warnings)),
+        ("delivered to", told.delivered_to),
         ("size", size_of(told.size_bytes)),
         ("kept until", moment_of(told.expires_at)),
-        ("CASA", escape(told.casa_policy)),
-        ("spool folder", escape(told.workspace)),
+        ("CASA", told.casa_policy),
+        ("spool folder", told.workspace),
         ("asked for", moment_of(told.created_at)),
         ("ended", moment_of(told.ended_at)),
-        ("Airflow run", escape(told.run_id)),
-        ("log ends with", escape(told.log_tail)),
+        ("Airflow run", told.run_id),
+        ("log ends with", told.log_tail),
     ]
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
@@ -97,7 +99,7 @@ def size_of(size_bytes: int | None) -> str:
 
 def wait_with_bar(desk: Desk, which: str, timeout_s: float | None = None) -> RestoreStatus:
     """Wait for a restore's end; a progress bar on standard error shows how it goes."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("waiting", total=1.0)
 

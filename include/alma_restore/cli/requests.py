@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
+from rich.text import Text
 
 from alma_restore.catalogue.states import State
 from alma_restore.cli.exits import Exit
@@ -219,7 +220,7 @@ def _print_asked(told: RestoreStatus, uid: str, is_new: bool) -> None:
     if is_new:
         console().print(f"The restore of {uid} is asked for.")
     else:
-        console().print(f"This restore was asked for before; it is {coloured_state(told.state)}.")
+        console().print(Text.assemble("This restore was asked for before; it is ", coloured_state(told.state), "."))
     console().print(f"Follow it: alma-restore status {told.correlation_id} --wait")
 
 
@@ -227,7 +228,8 @@ def _print_changed(told: RestoreStatus, as_json: bool) -> None:
     if as_json:
         print_json(told.as_json())
     else:
-        console().print(f"The restore of {told.mous_uid or told.eb_uid} is {coloured_state(told.state)}.")
+        what = f"The restore of {told.mous_uid or told.eb_uid} is "
+        console().print(Text.assemble(what, coloured_state(told.state), "."))
 
 
 def _exit(told: RestoreStatus) -> None:
