@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from alma_restore.cli.exits import Exit
 from alma_restore.cli.main import app
-from alma_restore.errors import NotAvailable
+from alma_restore.errors import Misconfigured, NotAvailable
 from alma_restore.request import RestoreRequest
 
 
@@ -35,7 +35,7 @@ def test_events_are_taken_while_another_than_airflow_answers(airflow, surroundin
             self.start_run = given[-1]
 
         def run(self, _):
-            with pytest.raises(NotAvailable, match="ALMA_RESTORE_AIRFLOW_URL"):  # a consumer waits for that
+            with pytest.raises((NotAvailable, Misconfigured), match="ALMA_RESTORE_AIRFLOW_URL"):  # it waits for both
                 self.start_run(asked)
 
     surroundings.setattr("alma_restore.events.consuming.Consumer", OneEvent)

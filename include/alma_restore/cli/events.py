@@ -7,17 +7,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from alma_restore import log_fields
 from alma_restore.cli.exits import Commands
-from alma_restore.errors import Misconfigured, NotAvailable
 from alma_restore.settings import settings
-
-if TYPE_CHECKING:
-    from alma_restore.request import RestoreRequest
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, help="Requests from RabbitMQ, and what happens to them.")
 
@@ -41,14 +37,12 @@ def consume() -> None:
     here = settings()
     airflow = AirflowRest(here.airflow_url, Credentials.from_environment())
     where = parameters(connections.needed(connections.EVENTS))
-
-    def start_run(asked: RestoreRequest) -> None:
-        try:
-            airflow.trigger(asked.run_id, asked.as_conf())
-        except Misconfigured as error:  # something else answers there: requests are taken, and wait until it is mended
-            raise NotAvailable(error.sentence, remedy=error.remedy) from error
-
-    consumer = Consumer(where, here.events, Catalogue.opened(here.catalogue), start_run)
+    consumer = Consumer(
+        where,
+        here.events,
+        Catalogue.opened(here.catalogue),
+        lambda asked: airflow.trigger(asked.run_id, asked.as_conf()),
+    )
     with _until_stopped() as stop:
         consumer.run(stop)
 
