@@ -2,8 +2,8 @@
 
 **What it does.** Tells requesters whose delivery is about to expire, removes deliveries beyond their time
 (`delivery.keep_days`) that nobody asked to keep, ends requests whose run ended without a word, gives back their disk,
-stops CASA where that could not be done when its request ended, and removes workspaces of requests that ended long ago
-(`workspace_keep_days`).
+mails for three days what could not be mailed when a request ended, stops CASA where that could not be done then, and
+removes workspaces of requests that ended long ago (`workspace_keep_days`).
 
 **Parameters.** None.
 
@@ -31,7 +31,7 @@ from alma_restore.orchestration import housekeeping_tasks as tasks
     doc_md=__doc__,
 )
 def clean_spool() -> None:
-    tasks.end_lost_requests()
+    tasks.end_lost_requests() >> tasks.tell_ends_again()
     tasks.remove_old_workspaces()
     tasks.warn_before_expiry() >> tasks.expire_deliveries()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from alma_restore.casa import job
 from alma_restore.casa.installation import Installation
 from alma_restore.casa.launchers.local import LocalLauncher
 from alma_restore.catalogue import requests
+from alma_restore.catalogue.engine import utc_now
 from alma_restore.delivery import folder as delivery_folder
 from alma_restore.delivery.destination import delivery_name
 from alma_restore.delivery.folder import beside
@@ -127,6 +129,25 @@ def test_a_delivery_folder_that_nobody_can_clear_up_keeps_no_request_from_its_en
     monkeypatch.setattr(delivery_folder, "remove", refuse)
     assert closing.close(house, record.id).state == "failed"
     assert any("is not cleared up" in line.note for line in house.catalogue.history(record.id))
+
+
+def test_what_could_not_be_mailed_is_mailed_later_once_and_not_for_ever(house, opened, mails, monkeypatch):
+    waiting, long_ago, told = opened(hours=5), opened(hours=24 * 9), opened(hours=5)
+    for record, hours in ((waiting, 4), (long_ago, 24 * 8), (told, 4)):
+        monkeypatch.setattr(requests, "utc_now", lambda ago=hours: NOW - timedelta(hours=ago))
+        house.catalogue.fail(record.id, Misconfigured("The archive is closed."), "fetch_asdm")
+    monkeypatch.setattr(requests, "utc_now", utc_now)
+    telling.tell_end(house, house.catalogue.get(told.id))
+    assert len(mails.mails()) == 1
+
+    def is_down(_):
+        raise OSError("Connection refused")
+
+    assert "Connection refused" in housekeeping.tell_ends_again(replace(house, send_mail=is_down))[0]
+    assert len(housekeeping.tell_ends_again(house)) == 1
+    assert housekeeping.tell_ends_again(house) == []
+    assert len(mails.mails()) == 2
+    assert any("Mailed" in line.note for line in house.catalogue.history(waiting.id))
 
 
 def test_who_asks_is_told_that_it_begins_detection_tells_nobody(house, mails):

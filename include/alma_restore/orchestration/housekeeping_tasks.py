@@ -35,6 +35,14 @@ def _is_active(run_id: str) -> bool:
 
 
 @task
+def tell_ends_again() -> list[str]:
+    """Mail what could not be mailed when a request ended."""
+    from alma_restore.restore import housekeeping
+
+    return housekeeping.tell_ends_again(open_house())
+
+
+@task
 def warn_before_expiry() -> list[str]:
     """Tell requesters whose delivery is about to expire."""
     from alma_restore.restore import housekeeping

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from alma_restore.catalogue.records import RequestRecord
-from alma_restore.catalogue.states import ACTIVE, State
+from alma_restore.catalogue.states import ACTIVE, ENDS, State
 from alma_restore.delivery import expiry
 from alma_restore.delivery.expiry import Removal
 from alma_restore.errors import Misconfigured
@@ -18,6 +18,21 @@ _A_PAGE = 500
 
 _CLOSED_AFTER = timedelta(hours=1)
 """An end that is older than this has been dealt with by its own run, as far as that could."""
+
+_TOLD_WITHIN = timedelta(days=3)
+"""An end that nobody could be told for so long is told no more."""
+_BEGAN_WITHIN = timedelta(days=30)
+"""Of requests that are older nobody waits for the end."""
+
+
+def tell_ends_again(house: House) -> list[str]:
+    """Tell ends whose mail could not be sent, or that no run was there to tell; what was sent or why it was not."""
+    now = datetime.now(timezone.utc)
+    told = []
+    for record in _requests(house, now - _CLOSED_AFTER, ENDS, since=now - _BEGAN_WITHIN):
+        if record.ended_at and now - _TOLD_WITHIN < record.ended_at < now - _CLOSED_AFTER:
+            told += [outcome.note for outcome in telling.tell_end(house, record)]
+    return told
 
 
 def warn_before_expiry(house: House) -> list[str]:
@@ -88,9 +103,13 @@ def end_lost_requests(house: House, is_active: Callable[[str], bool]) -> list[Re
     return [closing.close(house, record.id) for record in lost]
 
 
-def _requests(house: House, until: datetime, states: Collection[State] = ()) -> list[RequestRecord]:
-    """All requests made before a moment, or those in some states."""
+def _requests(
+    house: House, until: datetime, states: Collection[State] = (), since: datetime | None = None
+) -> list[RequestRecord]:
+    """All requests made before a moment and since another, or those in some states."""
     found: list[RequestRecord] = []
-    while page := house.catalogue.find(states=states, until=until, limit=_A_PAGE, offset=len(found)).requests:
+    while page := house.catalogue.find(
+        states=states, since=since, until=until, limit=_A_PAGE, offset=len(found)
+    ).requests:
         found += page
     return found

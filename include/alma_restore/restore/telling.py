@@ -25,14 +25,18 @@ def tell_accepted(house: House, request_id: str) -> None:
         tell(house, record, "accepted", since=record.created_at)
 
 
-def tell_end(house: House, record: RequestRecord) -> None:
-    """Say how a request ended, once for each attempt; while it goes on, nothing is said."""
+def tell_end(house: House, record: RequestRecord) -> list[Outcome]:
+    """Say how a request ended, once for each attempt; while it goes on, nothing is said.
+
+    Returns:
+        How it went, for each who was not told before.
+    """
     occasion = compose.occasion_of(record)
     if occasion is None:
-        return
+        return []
     began = max(line.at for line in house.catalogue.history(record.id) if line.state == "accepted")
     delivery = house.catalogue.delivery(record.id) if record.state in ("delivered", "delivered_with_warnings") else None
-    tell(house, record, occasion, since=began, delivery=delivery)
+    return tell(house, record, occasion, since=began, delivery=delivery)
 
 
 def join(house: House, request_id: str, name: str, email: str) -> RequestRecord:
