@@ -13,7 +13,7 @@ from oracle_like import oracle_like
 from alma_restore.archive import embedded
 from alma_restore.archive.metadata import Metadata
 from alma_restore.archive.queries import KEYS_AT_ONCE
-from alma_restore.archive.records import ExecutionBlock, ProductFile
+from alma_restore.archive.records import Calibration, ExecutionBlock, ProductFile
 from alma_restore.demo.metadata import write_mous
 from alma_restore.errors import Corrupt, Inconsistent, Misconfigured, NotAvailable, Refused
 from alma_restore.uid import Uid
@@ -262,6 +262,20 @@ def test_a_sweep_finds_what_changed_behind_the_windows(ask, made, path):
     )
     news = [each.mous_uid for each in ask(path).all_calibrations() if known.get(each.mous_uid) != each.fingerprint]
     assert news == [mous_uid(n) for n in (2, 3, 4, 5, 6, 8)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_new"),
+    [("Fail", "SemiPass", False), ("Pending", "Fail", False), ("Pass", "Fail", True), ("SemiPass", "Pass", True)],
+)
+def test_a_verdict_makes_a_new_calibration_only_where_it_changes_what_is_restored(before, after, is_new):
+    def calibrated(qa0):
+        blocks = [
+            ExecutionBlock(Uid(f"uid://A002/X1/X{n}"), word, "s", DELIVERED) for n, word in enumerate(("Pass", qa0))
+        ]
+        return Calibration(mous_uid(1), DELIVERED, (), tuple(blocks))
+
+    assert (calibrated(before).fingerprint != calibrated(after).fingerprint) == is_new
 
 
 def test_the_archive_can_be_written_while_a_sweep_is_read(ask, made, path):

@@ -82,10 +82,10 @@ class Calibration:
     def fingerprint(self) -> str:
         """Tells one delivery of this MOUS from a re-delivery with other products (DOMAIN section 2).
 
-        The QA0 verdicts count too: a changed verdict changes what is restored.
+        Which execution blocks passed QA0 counts too: those are restored. What became of the others changes nothing.
         """
         lines = sorted(f"{f.file_class}\t{f.file_id}\t{f.size_bytes}" for f in self.files)
-        lines += sorted(f"{eb.uid}\t{eb.qa0}" for eb in self.execution_blocks)
+        lines += sorted(f"{eb.uid}\t{eb.qa0}" for eb in self.passed)
         return hashlib.sha256("\n".join([self.mous_uid, *lines]).encode()).hexdigest()
 
     @property
