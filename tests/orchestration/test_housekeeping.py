@@ -21,7 +21,7 @@ from alma_restore.delivery.destination import delivery_name
 from alma_restore.delivery.folder import beside
 from alma_restore.errors import Misconfigured
 from alma_restore.request import RestoreRequest
-from alma_restore.restore import closing, housekeeping, telling
+from alma_restore.restore import calibrating, closing, housekeeping, telling
 from alma_restore.uid import Uid
 from alma_restore.workspace import Workspace
 
@@ -171,6 +171,49 @@ def test_a_request_whose_run_is_gone_ends_as_failed_and_its_asker_is_told(house,
     assert [house.catalogue.get(each.id).state for each in (lost, fresh, active)] == ["failed", "running", "running"]
     assert "fetch_asdm" in house.catalogue.get(lost.id).reason
     assert len(mails.mails()) == 1
+
+
+def test_a_spool_that_takes_nothing_keeps_no_request_from_its_end(house, opened, mails, monkeypatch):
+    """As after an error of its disk: no order to stop CASA can be written there, and nothing be removed."""
+    stuck = [opened(hours=hours, run_id=f"lost {hours}") for hours in (5, 3)]
+
+    def refuse(*_):
+        raise OSError("Read-only file system")
+
+    monkeypatch.setattr(calibrating, "cancel_casa", refuse)
+    monkeypatch.setattr(Workspace, "remove", refuse)
+    monkeypatch.setenv("ALMA_RESTORE_KEEP_WORKSPACE", "never")
+    housekeeping.end_lost_requests(house, is_active=lambda _: False)
+    assert [house.catalogue.get(each.id).state for each in stuck] == ["failed", "failed"]
+    assert len(mails.mails()) == 2
+    notes = [line.note for line in house.catalogue.history(stuck[0].id)]
+    assert any("CASA cannot be stopped yet. Read-only file system" in note for note in notes)
+
+
+def test_one_lost_request_that_cannot_be_ended_keeps_no_other(house, opened, monkeypatch):
+    broken, other = (opened(hours=hours, run_id=f"lost {hours}") for hours in (5, 3))
+    tell_end = telling.tell_end
+
+    def tell(house, record):
+        if record.id == broken.id:
+            raise OSError("Input/output error")
+        return tell_end(house, record)
+
+    monkeypatch.setattr(telling, "tell_end", tell)
+    with pytest.raises(Misconfigured, match=f"1 requests .* cannot be ended: {broken.id}: Input/output error"):
+        housekeeping.end_lost_requests(house, is_active=lambda _: False)
+    assert house.catalogue.get(other.id).state == "failed"
+
+
+def test_a_workspace_that_cannot_be_removed_keeps_no_restore_from_its_end(house, delivered, monkeypatch):
+    record, _ = delivered(expires_in=1)
+
+    def refuse(_):
+        raise OSError("Read-only file system")
+
+    monkeypatch.setattr(Workspace, "remove", refuse)
+    assert closing.close(house, record.id).state == "delivered"
+    assert any("stays until it can be removed" in line.note for line in house.catalogue.history(record.id))
 
 
 def test_workspaces_of_requests_that_ended_long_ago_go_and_others_stay(house, opened, monkeypatch):

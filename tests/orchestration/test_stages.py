@@ -55,6 +55,19 @@ def request_id(house: House) -> str:
     return record.id
 
 
+def test_a_request_keeps_its_workspace_though_another_execution_block_is_the_first_by_now(
+    house: House, request_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nobody would know of the first one, and it would lie in the spool for ever."""
+    before = house.catalogue.get(request_id).workspace
+    monkeypatch.setattr(opening, "folder_name", lambda *_: "of_another_execution_block")
+    opening.prepare(house, request_id)
+    assert house.catalogue.get(request_id).workspace == before
+    closing.remove_workspace(house, house.catalogue.get(request_id))
+    opening.prepare(house, request_id)
+    assert Path(house.catalogue.get(request_id).workspace).name == "of_another_execution_block"
+
+
 def fail(house: House, stage: str, error: Exception) -> None:
     with pytest.raises(AirflowFailException), stages.stage(stage, house):
         raise error

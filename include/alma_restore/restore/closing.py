@@ -67,7 +67,10 @@ def close(house: House, request_id: str, stopped: str = "") -> RequestRecord:
     telling.tell_end(house, record)
     house.catalogue.release(request_id)
     if casa_is_gone and not is_kept(house, record):
-        remove_workspace(house, record)
+        try:
+            remove_workspace(house, record)
+        except OSError as error:
+            house.catalogue.note(record.id, f"The workspace stays until it can be removed: {error}.")
     return record
 
 
@@ -81,11 +84,12 @@ def stop_casa(house: House, record: RequestRecord) -> bool:
     """Stop what CASA still does for a request that is to end, or has ended.
 
     Returns:
-        Whether that is certain. Where CASA's machine does not answer the order stands, and `clean_spool` asks again.
+        Whether that is certain. Where CASA's machine does not answer the order stands, and `clean_spool` asks again, as
+        it does where the spool takes no order.
     """
     try:
         calibrating.cancel_casa(house, record.id)
-    except (NotAvailable, Misconfigured) as error:
+    except (NotAvailable, Misconfigured, OSError) as error:
         house.catalogue.note(record.id, f"CASA cannot be stopped yet. {error}")
         return False
     return True

@@ -10,7 +10,7 @@ from alma_restore.catalogue.records import RequestRecord
 from alma_restore.catalogue.states import ACTIVE, ENDS, State
 from alma_restore.delivery import expiry
 from alma_restore.delivery.expiry import Removal
-from alma_restore.errors import Misconfigured
+from alma_restore.errors import Misconfigured, RestoreError
 from alma_restore.restore import closing, telling
 from alma_restore.restore.house import House
 
@@ -96,11 +96,25 @@ def end_lost_requests(house: House, is_active: Callable[[str], bool]) -> list[Re
 
     Args:
         is_active: whether the Airflow run of this id is still to do something.
+
+    Raises:
+        Misconfigured: some cannot be ended; all others have been.
     """
     until = datetime.now(timezone.utc) - _CLOSED_AFTER
     active = [record for record in _requests(house, until, ACTIVE) if record.updated_at < until]
     lost = [record for record in active if record.run_id and not is_active(record.run_id)]
-    return [closing.close(house, record.id) for record in lost]
+    ended, problems = [], []
+    for record in lost:
+        try:
+            ended.append(closing.close(house, record.id))
+        except (RestoreError, OSError) as error:
+            problems.append(f"{record.id}: {error}")
+    if problems:
+        raise Misconfigured(
+            f"{len(problems)} requests whose run is gone cannot be ended: {'; '.join(problems)}.",
+            remedy="Mend what they name; the next run of clean_spool ends them.",
+        )
+    return ended
 
 
 def _requests(

@@ -105,7 +105,7 @@ def prepare(house: House, request_id: str) -> Workspace:
     record = house.catalogue.get(request_id)
     calibration = house.archive.metadata.calibration(mous_of(record))
     spool = house.settings.spool_root
-    workspace = Workspace(spool / folder_name(calibration.passed[0].uid, record.created_at))
+    workspace = Workspace(_folder(spool, record, calibration))
     spool.mkdir(parents=True, exist_ok=True)
     needed, spare = _bytes_needed(house, record, calibration), house.settings.disk.spare_bytes
     total = shutil.disk_usage(spool).total
@@ -118,6 +118,12 @@ def prepare(house: House, request_id: str) -> Workspace:
     workspace.create(_metadata(house, record, calibration))
     house.catalogue.set_workspace(request_id, str(workspace.root))
     return workspace
+
+
+def _folder(spool: Path, record: RequestRecord, calibration: Calibration) -> Path:
+    """A request keeps its workspace until that is removed, though another execution block be the first one by now."""
+    known = Path(record.workspace)
+    return known if known.parent == spool else spool / folder_name(calibration.passed[0].uid, record.created_at)
 
 
 def promise_disk_again(house: House, record: RequestRecord) -> None:
