@@ -34,6 +34,9 @@ def test_everything_lives_in_one_home(tmp_path, monkeypatch):
         ("[casa]\ncores = 0\n", "casa.cores"),
         ("[casa]\ncoers = 2\n", "casa.coers"),
         ("[disk]\nfactor = 'x'\n", "disk.factor"),
+        ("[delivry]\nkeep_days = 90\n", "delivry"),
+        ("keep_days = 90\n", "keep_days"),
+        ("[casa\ncores = 2\n", "cannot be read"),
         ("production = true\nload_test = true\n", "used: production and load_test exclude each other"),
     ],
 )
@@ -42,6 +45,26 @@ def test_a_setting_that_cannot_be_used_is_named(content, named, tmp_path, monkey
     profile.write_text(content)
     monkeypatch.setenv("ALMA_RESTORE_PROFILE", str(profile))
     with pytest.raises(Misconfigured, match=named):
+        settings.load()
+
+
+def test_a_variable_that_cannot_be_read_is_named_and_how_it_is_written(monkeypatch):
+    monkeypatch.setenv("ALMA_RESTORE_DELIVERY__ALLOWED_ROOTS", "/lustre")
+    with pytest.raises(Misconfigured, match=r'"delivery".*written as JSON'):
+        settings.load()
+
+
+def test_variables_of_others_are_no_settings(monkeypatch):
+    for name in ("ALMA_RESTORE_AIRFLOW_TOKEN", "ALMA_RESTORE_CASA_PYTHON", "ALMA_RESTORE_NO_SETTING"):
+        monkeypatch.setenv(name, "x")
+    assert settings.load().casa.cores
+
+
+def test_a_profile_that_is_not_utf_8_is_named(tmp_path, monkeypatch):
+    profile = tmp_path / "site.toml"
+    profile.write_bytes(b'[mail]\ncontact = "Andr\xe9"\n')
+    monkeypatch.setenv("ALMA_RESTORE_PROFILE", str(profile))
+    with pytest.raises(Misconfigured, match=r"site\.toml"):
         settings.load()
 
 

@@ -13,6 +13,7 @@ from pydantic_settings import (
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -280,7 +281,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="ALMA_RESTORE_", env_nested_delimiter="__", extra="ignore", frozen=True, env_ignore_empty=True
+        env_prefix="ALMA_RESTORE_", env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
     )
 
     home: Path = Path("var")
@@ -348,7 +349,7 @@ def load(**overrides: Any) -> Settings:
     """Read the settings anew.
 
     Raises:
-        Misconfigured: a value cannot be used, or the profile file is not there.
+        Misconfigured: a value cannot be used, a name is none of a setting, or the profile file cannot be read.
     """
     profile = os.environ.get(PROFILE_VARIABLE, "")
     if profile and not Path(profile).is_file():
@@ -359,6 +360,9 @@ def load(**overrides: Any) -> Settings:
         wrong = "; ".join(_sentence(detail) for detail in error.errors())
         remedy = f"Mend {profile or 'the environment'}."
         raise Misconfigured(f"The settings cannot be used: {wrong}.", remedy=remedy) from error
+    except (SettingsError, ValueError, OSError) as error:
+        remedy = f"Mend {profile or 'the environment'}; a variable of several values is written as JSON."
+        raise Misconfigured(f"The settings cannot be read: {error}.", remedy=remedy) from error
 
 
 def _sentence(detail: Any) -> str:
