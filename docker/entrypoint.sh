@@ -15,9 +15,15 @@ secret() {
     printf '%s' "$value"
 }
 
-airflow_password=$(secret airflow_db_password)
-catalogue_password=$(secret catalogue_db_password)
-redis_password=$(secret redis_password)
+# A secret as a URL holds it: one that a site has chosen itself can hold any character.
+quoted() {
+    value=$(secret "$1") || exit $?
+    printf '%s' "$value" | python3 -c 'import sys, urllib.parse; print(urllib.parse.quote(sys.stdin.read(), safe=""))'
+}
+
+airflow_password=$(quoted airflow_db_password)
+catalogue_password=$(quoted catalogue_db_password)
+redis_password=$(quoted redis_password)
 for file in /run/secrets/*; do
     secret "$(basename "$file")" >/dev/null
 done
@@ -35,7 +41,7 @@ export ALMA_RESTORE_CATALOGUE_URL="postgresql+psycopg://catalogue:$catalogue_pas
 
 # A service of the profile `events`: its broker, and its log-in at Airflow.
 if [ -n "${RABBITMQ_ADDRESS:-}" ]; then
-    rabbitmq_password=$(secret rabbitmq_password)
+    rabbitmq_password=$(quoted rabbitmq_password)
     ALMA_RESTORE_AIRFLOW_PASSWORD=$(secret events_password)
     export ALMA_RESTORE_AIRFLOW_USER=events ALMA_RESTORE_AIRFLOW_PASSWORD
     export AIRFLOW_CONN_ALMA_EVENTS="$RABBITMQ_SCHEME://$RABBITMQ_USER:$rabbitmq_password@$RABBITMQ_ADDRESS"

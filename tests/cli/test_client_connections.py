@@ -95,6 +95,12 @@ def test_the_metadata_database_is_embedded_or_oracle(tmp_path):
         connections.metadata({"AIRFLOW_CONN_ALMA_METADATA": "mysql://db"})
 
 
+def test_a_password_that_makes_a_uri_unreadable_is_not_told():
+    with pytest.raises(Misconfigured, match="percent-encoded") as told:
+        connections.needed("alma_events", {"AIRFLOW_CONN_ALMA_EVENTS": "amqp://restore:Tr0ub4dor#3@broker:5672"})
+    assert "Tr0ub4dor" not in str(told.value)
+
+
 def test_ngas_nodes_come_from_the_connection_or_else_from_the_settings(tmp_path):
     here = Settings(home=Path(tmp_path), ngas=NgasSettings(host="a b", port=7000))
     given = {"AIRFLOW_CONN_ALMA_NGAS": "http://ada:pw@c,d:7777"}

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from alma_restore import settings
+from alma_restore.client import connections
 from alma_restore.errors import Misconfigured
 
 CHECKOUT = Path(__file__).parents[2]
@@ -166,6 +167,19 @@ def test_only_the_services_at_rabbitmq_get_its_password(secrets: Path, tmp_path:
     assert start(secrets, tmp_path, "AIRFLOW_CONN_ALMA_EVENTS").stdout == "\n"
     holders = {name for name, service in SERVICES.items() if "rabbitmq_password" in service.get("secrets", [])}
     assert holders == EVENTS
+
+
+@pytest.mark.parametrize(
+    "password", ["Tr0ub4dor#3-archive", "p@ssw0rd/archive-2026", "50%41cme-archive-2026", "a b:c?d&e-f+g\"h'i"]
+)
+def test_a_password_of_ones_own_reaches_the_broker_as_it_is(secrets: Path, tmp_path: Path, password: str) -> None:
+    (secrets / "rabbitmq_password").chmod(0o600)
+    (secrets / "rabbitmq_password").write_text(password)
+    given = {"RABBITMQ_SCHEME": "amqps", "RABBITMQ_USER": "restore", "RABBITMQ_ADDRESS": "broker.example.org:5671"}
+    uri = start(secrets, tmp_path, "AIRFLOW_CONN_ALMA_EVENTS", **given).stdout
+    read = connections.connection("alma_events", {"AIRFLOW_CONN_ALMA_EVENTS": uri})
+    assert read is not None
+    assert (read.host, read.port, read.password) == ("broker.example.org", 5671, password)
 
 
 def test_settings_that_kubernetes_gives_stay(secrets: Path, tmp_path: Path) -> None:

@@ -59,8 +59,12 @@ def connection(name: str, environ: Mapping[str, str] = os.environ) -> Connection
         return None
     try:
         return _from_json(text) if text.startswith("{") else _from_uri(text)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise Misconfigured(f"{variable_of(name)} cannot be read as a connection: {error}.") from error
+    except (ValueError, TypeError, AttributeError):
+        # Without the error, which quotes what it met: that can be a part of a password.
+        raise Misconfigured(
+            f"{variable_of(name)} cannot be read as a connection.",
+            remedy="Write it as JSON, or as a URI whose password is percent-encoded.",
+        ) from None
 
 
 def needed(name: str, environ: Mapping[str, str] = os.environ) -> Connection:
