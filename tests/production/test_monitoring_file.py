@@ -29,7 +29,7 @@ def test_a_service_is_pinned_bounded_watched_and_for_this_host_alone(name: str) 
     assert service["cpus"]
     assert service["cap_drop"] == ["ALL"]
     assert "grep" in service["healthcheck"]["test"][1], "a health check reads what the service says"
-    assert all(port.startswith("${LISTEN:-127.0.0.1}:") for port in service["ports"])
+    assert all(port.startswith("${MONITORING_LISTEN:-127.0.0.1}:") for port in service["ports"])
     for volume in service["volumes"]:
         source = volume.split(":")[0]
         assert (CHECKOUT / source).exists() if source.startswith("./") else source in ADDED["volumes"]
