@@ -1,11 +1,13 @@
-"""A delivery over SFTP to a real sshd: whole under its name, or not there; never twice; through broken links."""
+"""Delivery over SFTP, to a real sshd or a plainer server: whole under its name, or not there; through broken links."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import PurePosixPath
 
+import paramiko
 import pytest
+from plain_sftp import PlainSftp
 from restored_mous import EBS, MOUS, tree
 
 from alma_restore.delivery import sftp
@@ -26,6 +28,18 @@ def server(tmp_path_factory):
         pytest.skip("sshd is not installed (apt-get install openssh-server)")
     with far_end(tmp_path_factory.mktemp("sshd")) as end:
         yield end
+
+
+@pytest.fixture(scope="module")
+def plain():
+    plain = PlainSftp()
+    yield plain
+    plain.close()
+
+
+@pytest.fixture(params=["OpenSSH", "without extensions"])
+def any_server(request):
+    return request.getfixturevalue("server" if request.param == "OpenSSH" else "plain")
 
 
 @pytest.fixture
@@ -55,24 +69,24 @@ def inodes(root):
     return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in root.rglob("*")}
 
 
-def test_everything_arrives_with_checksums(server, files, root):
-    delivered = deliver(files, to(root), NAME, server.connect)
+def test_everything_arrives_with_checksums(any_server, files, root):
+    delivered = deliver(files, to(root), NAME, any_server.connect)
     assert_whole(root, files)
     assert delivered.path == f"sftp://mirror/{root}/{NAME}"
     assert delivered.files == len(files) + 1
     assert delivered.size_bytes == sum(map(len, tree(root / NAME).values()))
 
 
-def test_a_second_delivery_changes_nothing(server, files, root):
-    first = deliver(files, to(root), NAME, server.connect)
+def test_a_second_delivery_changes_nothing(any_server, files, root):
+    first = deliver(files, to(root), NAME, any_server.connect)
     before = inodes(root)
-    assert deliver(files, to(root), NAME, server.connect) == first
+    assert deliver(files, to(root), NAME, any_server.connect) == first
     assert inodes(root) == before
 
 
 @pytest.mark.parametrize("damage", ["changed", "shorter", "missing", "no sums"])
-def test_a_damaged_delivery_is_repaired(server, files, root, damage):
-    deliver(files, to(root), NAME, server.connect)
+def test_a_damaged_delivery_is_repaired(any_server, files, root, damage):
+    deliver(files, to(root), NAME, any_server.connect)
     table = root / NAME / MS / "table.dat"
     if damage == "changed":
         table.write_bytes(bytes(table.stat().st_size))
@@ -82,7 +96,7 @@ def test_a_damaged_delivery_is_repaired(server, files, root, damage):
         table.unlink()
     else:
         (root / NAME / "SHA256SUMS").unlink()
-    deliver(files, to(root), NAME, server.connect)
+    deliver(files, to(root), NAME, any_server.connect)
     assert_whole(root, files)
 
 
@@ -164,6 +178,21 @@ def test_a_far_end_that_returns_other_bytes_is_found_out(server, files, root, mo
     with pytest.raises(DeliveryFailed, match="otherwise than it was sent"):
         deliver(files, to(root), NAME, server.connect)
     assert not (root / NAME).exists()
+
+
+def test_reading_back_asks_for_a_stretch_at_a_time(server, files, root, monkeypatch):
+    """What is asked for takes memory before it comes: 4 MB for each GB."""
+    asked, start = [], paramiko.SFTPFile._start_prefetch
+
+    def note(self, chunks, *args):
+        asked.append(sum(length for _, length in chunks))
+        start(self, chunks, *args)
+
+    monkeypatch.setattr(paramiko.SFTPFile, "_start_prefetch", note)
+    monkeypatch.setattr(sftp, "_AHEAD", BIG // 3)
+    deliver(files, to(root), NAME, server.connect)
+    assert_whole(root, files)
+    assert (max(asked), sum(asked)) == (BIG // 3, sum(path.stat().st_size for path in files.values()))
 
 
 def test_a_changed_host_key_stops_everything(server, files, root):

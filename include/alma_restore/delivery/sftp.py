@@ -20,6 +20,8 @@ from alma_restore.delivery.sources import Source
 from alma_restore.errors import DeliveryFailed, Misconfigured
 
 _CHUNK = 1 << 18
+_AHEAD = 1 << 26
+"""Bytes that are asked for before they come. paramiko takes 4 MB of memory for each GB asked for (measured)."""
 _LINK_ERRORS = (OSError, EOFError, SSHException)
 
 
@@ -30,7 +32,7 @@ class SftpClient(Protocol):
     def open(self, filename: str, mode: str) -> Any: ...
     def mkdir(self, path: str) -> None: ...
     def listdir_attr(self, path: str) -> list[Any]: ...
-    def posix_rename(self, oldpath: str, newpath: str) -> None: ...
+    def rename(self, oldpath: str, newpath: str) -> None: ...
     def remove(self, path: str) -> None: ...
     def rmdir(self, path: str) -> None: ...
 
@@ -106,8 +108,8 @@ class _Site:
                 sums.write(sums_text(self._sums).encode())
             if _stat(client, self._final):
                 _remove(client, self._old)
-                client.posix_rename(str(self._final), str(self._old))
-            client.posix_rename(str(self._part), str(self._final))
+                client.rename(str(self._final), str(self._old))
+            client.rename(str(self._part), str(self._final))
         _remove(client, self._old)
 
     def _holds(self, client: SftpClient) -> bool:
@@ -151,9 +153,10 @@ class _Site:
             return False
         digest = hashlib.sha256()
         with client.open(str(path), "rb") as file:
-            file.prefetch(there.st_size)
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
+            for at in range(0, there.st_size, _CHUNK):
+                if at % _AHEAD == 0:
+                    file.prefetch(min(at + _AHEAD, there.st_size))
+                digest.update(file.read(_CHUNK))
         return digest.hexdigest() == self._sums[name]
 
 
