@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import socket
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -60,7 +62,7 @@ def content(request: pytest.FixtureRequest, ngas: NgasServer) -> bytes:
     return content
 
 
-def fetch(ngas: NgasServer, into: Path, settings: NgasSettings = IMPATIENT) -> RestoreError | None:
+def fetch(ngas: NgasServer | NgasNode, into: Path, settings: NgasSettings = IMPATIENT) -> RestoreError | None:
     client = NgasClient([NgasNode(ngas.host, ngas.port)], settings, into.parent / "locks")
     started = time.monotonic()
     try:
@@ -131,6 +133,63 @@ def listening_at_one_of(ports: range, root: Path) -> NgasServer:
         with suppress(OSError):
             return NgasServer(root, port)
     raise AssertionError(f"none of the ports {ports} is free")
+
+
+Answer = Callable[[socket.socket, bytes, bytes], object]
+"""Sends what it likes of a node's whole reply to a request."""
+
+
+@contextmanager
+def front_end_of(ngas: NgasServer, answer: Answer) -> Iterator[NgasNode]:
+    """A proxy in front of a node."""
+
+    def pass_on(near: socket.socket) -> None:
+        with near, suppress(OSError):
+            asked = near.recv(65536)
+            with socket.create_connection((ngas.host, ngas.port)) as far:
+                far.sendall(asked)
+                reply = b"".join(iter(lambda: far.recv(65536), b""))
+            answer(near, asked, reply)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=pass_on, args=(listening.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=accept, daemon=True).start()
+        yield NgasNode(*listening.getsockname())
+
+
+@pytest.mark.parametrize(("cuts", "expected"), [(IMPATIENT.tries - 1, None), (99, NotAvailable)])
+def test_a_status_that_is_cut_is_asked_for_again(
+    ngas: NgasServer, content: bytes, cuts: int, expected: type[RestoreError] | None, tmp_path: Path
+) -> None:
+    left = [cuts]
+
+    def cut(near: socket.socket, asked: bytes, reply: bytes) -> None:
+        if left[0] and asked.startswith(b"GET /STATUS"):
+            left[0] -= 1
+            reply = reply[:-60]
+        near.sendall(reply)
+
+    with front_end_of(ngas, cut) as node:
+        check(fetch(node, tmp_path / "products"), expected, tmp_path / "products", content)
+
+
+def test_a_front_end_that_keeps_connections_open_is_not_waited_for(
+    ngas: NgasServer, content: bytes, tmp_path: Path
+) -> None:
+    heard = []
+
+    def keep_open(near: socket.socket, asked: bytes, reply: bytes) -> None:
+        heard.append(asked)
+        near.sendall(reply)
+        near.recv(1)
+
+    with front_end_of(ngas, keep_open) as node:
+        check(fetch(node, tmp_path / "products"), None, tmp_path / "products", content)
+    assert all(b"\r\nConnection: close\r\n" in asked for asked in heard)
 
 
 def test_many_different_faults_one_after_another(ngas: NgasServer, content: bytes, tmp_path: Path) -> None:

@@ -93,11 +93,18 @@ class Reply:
         return count
 
     def message(self) -> bytes:
-        """The body of a reply that is no file."""
-        buffer = memoryview(bytearray(_MESSAGE_BYTES))
+        """The body of a reply that is no file.
+
+        Raises:
+            NotAvailable: the connection ended before it was all here.
+        """
+        wanted = _MESSAGE_BYTES if self.length is None else min(self.length, _MESSAGE_BYTES)
+        buffer = memoryview(bytearray(wanted))
         filled = 0
-        while filled < len(buffer) and (count := self.read_into(buffer[filled:])):
+        while filled < wanted and (count := self.read_into(buffer[filled:])):
             filled += count
+        if self.length is not None and filled < wanted:
+            raise NotAvailable(f"NGAS {self.sender} stopped in the middle of its answer about {self.file_id}.")
         return buffer[:filled].tobytes()
 
 
@@ -114,7 +121,7 @@ def get(node: Address, command: str, file_id: str, headers: Mapping[str, str], t
             connection.connect()
             connection.sock.settimeout(timeouts.read_s)
             path = f"/{command}?{urlencode({'file_id': file_id})}"
-            connection.request("GET", path, headers={"Accept-Encoding": "identity", **headers})
+            connection.request("GET", path, headers={"Connection": "close", "Accept-Encoding": "identity", **headers})
             response = connection.getresponse()
         except (OSError, HTTPException) as error:
             raise NotAvailable(
