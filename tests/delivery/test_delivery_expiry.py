@@ -104,8 +104,33 @@ def test_a_delivery_that_somebody_removed_already_is_gone(catalogue, settings, d
     assert catalogue.delivery(expired).removed_at is not None
 
 
-def test_a_disk_that_is_not_there_is_not_an_empty_one(catalogue, settings, delivered):
-    expired, _ = delivered()
+@pytest.mark.parametrize("what_is_left", ["nothing", "a file"])
+def test_a_delivery_is_gone_with_the_folder_that_its_requester_removed(catalogue, settings, delivered, what_is_left):
+    theirs = settings.delivery_root / "ada" / "alma"
+    expired, removed = delivered(root=theirs)
+    shutil.rmtree(theirs.parent)
+    if what_is_left == "a file":
+        theirs.parent.touch()
+    assert remove_expired(catalogue, settings, NOW) == (Removal(expired, str(removed)),)
+    assert catalogue.get(expired).state == "expired"
+    assert catalogue.delivery(expired).removed_at is not None
+    assert not theirs.exists()
+    assert remove_expired(catalogue, settings, NOW) == ()
+
+
+def test_a_folder_that_cannot_be_looked_at_is_not_gone(catalogue, settings, delivered):
+    theirs = settings.delivery_root / "ada" / "alma"
+    expired, _ = delivered(root=theirs)
+    theirs.rename(theirs.with_name("elsewhere"))
+    theirs.symlink_to("a disk that is away")
+    (removal,) = remove_expired(catalogue, settings, NOW)
+    assert "It cannot be removed" in removal.problem
+    assert catalogue.get(expired).state == "delivered"
+
+
+@pytest.mark.parametrize("below", ["", "ada"])
+def test_a_disk_that_is_not_there_is_not_an_empty_one(catalogue, settings, delivered, below):
+    expired, _ = delivered(root=settings.delivery_root / below)
     settings.delivery_root.rename(settings.delivery_root.with_name("unmounted"))
     (removal,) = remove_expired(catalogue, settings, NOW)
     assert "It cannot be removed" in removal.problem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,7 +42,7 @@ def _remove(catalogue: Catalogue, delivery: DeliveryRecord, roots: Iterable[Path
     if mous_uid is None or final.name != delivery_name(mous_uid, delivery.request_id) or not _is_below(final, roots):
         return Removal(delivery.request_id, delivery.path, "It is no folder that we delivered to; remove it by hand.")
     try:
-        with alone(final):
+        with nullcontext() if _went_with_its_folder(final, roots) else alone(final):
             if not catalogue.expire(delivery.request_id, now):
                 return None
             trash = beside(final, "trash")
@@ -53,6 +54,19 @@ def _remove(catalogue: Catalogue, delivery: DeliveryRecord, roots: Iterable[Path
         return Removal(delivery.request_id, delivery.path, f"It cannot be removed: {error}.")
     catalogue.mark_removed(delivery.request_id)
     return Removal(delivery.request_id, delivery.path)
+
+
+def _went_with_its_folder(final: Path, roots: Iterable[Path]) -> bool:
+    """Whether the folder that a delivery was made in is gone, and not the disk with it: there is nothing to lock then.
+
+    Raises:
+        OSError: nobody can tell.
+    """
+    try:
+        final.parent.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return _is_below(final, [root for root in roots if root.is_dir()])
+    return False
 
 
 def _is_below(final: Path, roots: Iterable[Path]) -> bool:
