@@ -19,7 +19,7 @@ class Attempt:
 
     Attributes:
         number: counts from 1.
-        key: tells what is run; another PPR or another CASA has another key.
+        key: tells what is run; another PPR, another CASA or other data have another key. Empty: it has been rejected.
         handle: the job; its `job_id` is empty until the launcher has started it.
         claim: counts the tasks that have taken this run for their own.
     """
@@ -68,6 +68,13 @@ def claim(workspace: Workspace) -> int:
             return 0
         note(workspace, replace(known, claim=known.claim + 1))
         return known.claim + 1
+
+
+def reject(workspace: Workspace) -> None:
+    """What came of the latest attempt is not good, however well it ended: the next start is one of its own."""
+    with alone(workspace):
+        if known := latest(workspace):
+            note(workspace, replace(known, key=""))
 
 
 def folder(workspace: Workspace, number: int) -> Path:

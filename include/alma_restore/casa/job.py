@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from alma_restore.casa import attempts, launchers, outcome
 from alma_restore.casa.attempts import Attempt
@@ -15,12 +16,14 @@ from alma_restore.casa.launchers.base import Handle, Job, JobState, Launcher, Pl
 from alma_restore.casa.watching import Progress, Watch
 from alma_restore.errors import NotAvailable, RestoreError
 from alma_restore.ppr.build import PROCEDURE
+from alma_restore.products import manifest as manifests
 from alma_restore.settings import CasaSettings
 from alma_restore.workspace import Workspace
 
 _PLACES = ".casa-places"
 _LEFT_IN_PRODUCTS = ("errorexit-*.txt", f"*.{PROCEDURE}.weblog.tgz")
 """What the pipeline puts beside the delivered products when it fails."""
+_BLOCK_BYTES = 1024 * 1024
 
 
 def for_restore(installation: Installation, workspace: Workspace, casa: CasaSettings, attempt: int) -> Job:
@@ -66,7 +69,7 @@ def environment(installation: Installation, workspace: Workspace) -> dict[str, s
 
 
 def start_or_attach(launcher: Launcher, installation: Installation, workspace: Workspace, casa: CasaSettings) -> Handle:
-    """The job that runs this PPR with this CASA, or has run it well; started if there is none.
+    """The job that runs this PPR on these data with this CASA, or has run it well; started if there is none.
 
     However often a task is killed and tried again, CASA runs once. Each new attempt starts in an empty working/ of its
     own: CASA takes a MeasurementSet that it finds as it is, and an earlier attempt may come back with its machine.
@@ -132,9 +135,38 @@ def cancel(launcher: Launcher, workspace: Workspace, claim: int | None = None) -
 
 
 def _key(workspace: Workspace, installation: Installation) -> str:
-    """Tells runs apart that must not be taken for each other."""
-    what = workspace.ppr.read_bytes() + "\0".join([installation.name, *installation.command]).encode()
-    return hashlib.sha256(what).hexdigest()
+    """Tells runs apart that must not be taken for each other: by the CASA, the PPR, and all that CASA reads.
+
+    Products count by their content: the archive can deliver a calibration anew under the same names, and whoever stages
+    the same one once more has to find its run. Raw data, which are far larger, count by names and sizes: the archive
+    never changes them, and verification holds each MeasurementSet against them; one that was exported again as it was
+    leads to the same run.
+    """
+    digest = hashlib.sha256("\0".join([installation.name, *installation.command]).encode())
+    products, raw_data = _read_by_casa(workspace)
+    for file in (workspace.ppr, *filter(Path.is_file, products)):
+        _add(digest, file)
+        with file.open("rb") as content:
+            while block := content.read(_BLOCK_BYTES):
+                digest.update(block)
+    for folder in raw_data:
+        for file in sorted(filter(Path.is_file, folder.rglob("*"))):
+            _add(digest, file)
+    return digest.hexdigest()
+
+
+def _add(digest: hashlib._Hash, file: Path) -> None:
+    digest.update(f"\0{file.name}\0{file.stat().st_size}\0".encode())
+
+
+def _read_by_casa(workspace: Workspace) -> tuple[list[Path], list[Path]]:
+    """Products, and folders of raw data: what the manifest names, not what a run leaves beside it."""
+    products, raw_data = sorted(workspace.products.glob("*.auxproducts.tgz")), []
+    for path in sorted(workspace.products.glob(manifests.NAME_PATTERN)):
+        manifest = manifests.read(path)
+        products += [path, *(workspace.products / name for name in manifest.needed)]
+        raw_data += [workspace.rawdata / asdm.eb_uid.sanitised for asdm in manifest.asdms]
+    return products, raw_data
 
 
 def _is_wanted(launcher: Launcher, attempt: Attempt, workspace: Workspace) -> bool:

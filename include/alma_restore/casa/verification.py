@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from alma_restore.archive.asdm_structure import AsdmFacts
 from alma_restore.casa import job
 from alma_restore.casa.casa_home import CASA_SIDE
 from alma_restore.casa.installations import Installation
-from alma_restore.errors import CasaFailed
+from alma_restore.errors import CasaFailed, NotAvailable
 from alma_restore.ppr import commands
 from alma_restore.products import manifest as manifests
 from alma_restore.settings import VerificationSettings
@@ -22,6 +23,8 @@ from alma_restore.workspace import Workspace
 
 _ALWAYS_CALIBRATED = {"AMPLITUDE", "BANDPASS", "PHASE", "TARGET"}
 _TOLD_AT_MOST = 3
+_KILLED = {code for number in (signal.SIGKILL, signal.SIGTERM) for code in (-number, 128 + number)}
+"""How a Python ends that somebody has killed: said of itself, or by a shell around it."""
 _SEE = "Nothing is delivered. See the log's end; then restore it again."
 
 
@@ -58,6 +61,7 @@ def verify(
     Raises:
         CasaFailed: one is missing, incomplete, not calibrated, or has lost flags; what was split off is not what was
             asked for; or a figure is beyond its threshold and the settings call that a failure.
+        NotAvailable: CASA's Python was killed while it looked.
 
     Source: contract 5 of the design, DOMAIN section 9.
     """
@@ -169,6 +173,11 @@ def _look(
             stderr=subprocess.STDOUT,
             text=True,
             cwd=workspace.logs,
+        )
+    if ended.returncode in _KILLED:
+        raise NotAvailable(
+            "CASA's Python was killed while it looked into the MeasurementSets.",
+            remedy="Verify them again. Did the machine run out of memory?",
         )
     if ended.returncode != 0 or not result.is_file():
         raise CasaFailed(

@@ -12,7 +12,7 @@ from alma_restore.casa.installations import Installation
 from alma_restore.casa.launchers.base import Handle, JobState
 from alma_restore.casa.verification import VerificationReport
 from alma_restore.catalogue.records import RequestRecord
-from alma_restore.errors import NotAvailable, RestoreError
+from alma_restore.errors import CasaFailed, Corrupt, NotAvailable, RestoreError
 from alma_restore.ppr import build, commands, schema
 from alma_restore.products import calapply, staging
 from alma_restore.products import manifest as manifests
@@ -171,16 +171,24 @@ def verify(house: House, request_id: str) -> VerificationReport:
     """Look into every MeasurementSet, and write restore.json and report.html: what was checked, and what it looks like.
 
     Raises:
-        CasaFailed: a MeasurementSet is missing, not calibrated, or not what the raw data say.
+        CasaFailed: a MeasurementSet is missing, not calibrated, or not what the raw data say. CASA's runs are rejected:
+            the next start is a new one.
+        Corrupt: raw data have been damaged meanwhile; the same.
+        NotAvailable: they could not be read now.
     """
     workspace = house.workspace(request_id)
     house.report_used(request_id)
     parts.gather(workspace)
     record = house.catalogue.get(request_id)
     installation = _installation(house, record)
-    raw_data = _raw_facts(workspace)
     looks = _looking(house, installation)
-    verified = verification.verify(workspace, looks, raw_data, house.settings.verification, record.asked.split)
+    try:
+        raw_data = _raw_facts(workspace)
+        verified = verification.verify(workspace, looks, raw_data, house.settings.verification, record.asked.split)
+    except (CasaFailed, Corrupt):
+        for run in workspace.runs:
+            attempts.reject(run)
+        raise
     products = wanted_products(house.archive.metadata.product_files(mous_of(record)))
     told = facts.gather(workspace, record, installation, looks, raw_data, [file.file_id for file in products], verified)
     write_json(workspace.report_file, told)
