@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -299,6 +300,27 @@ def test_the_remains_of_a_killed_export_are_cleared_away(place: Place) -> None:
     shutil.copytree(place.source, remains)
     (remains / "Main.xml").write_text("old")
     place.export()
+    assert place.is_whole()
+
+
+def test_no_folder_is_removed_while_a_file_in_it_is_open(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS keeps an open file under another name: the folder is not empty then, and the whole export fails."""
+
+    def remove(folder: Path) -> None:
+        links = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
+        opened.extend(link.readlink() for link in links if link.is_symlink() and folder in link.readlink().parents)
+        removed.append(folder)
+        rmtree(folder)
+
+    opened: list[Path] = []
+    removed: list[Path] = []
+    rmtree = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    place.export()
+    (place.rawdata / EB.sanitised / "Main.xml").unlink()
+    place.export()
+    assert len(set(removed)) == 2
+    assert opened == []
     assert place.is_whole()
 
 

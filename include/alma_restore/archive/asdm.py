@@ -119,20 +119,19 @@ class AsdmExporter:
 
 @contextmanager
 def _aside(final: Path) -> Iterator[tuple[Path, int]]:
-    """An empty folder beside the final one, for this process alone, gone afterwards; and the file that locks it."""
-    folder = final.with_name(f".{final.name}.export")
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / ".lock"  # not the folder itself: a network file system locks only what is open for writing
-    with lock.open("w") as held:
+    """An empty folder beside the final one, for this process alone, and the open file that locks it; both gone afterwards."""
+    folder, lock = (final.with_name(f".{final.name}.{word}") for word in ("export", "lock"))
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as held:  # not the folder itself: a network file system locks only what is open for writing
         if not hold_alone(held.fileno(), lock):
             raise NotAvailable(f"Another process is exporting {final.name}.", remedy="Wait for it.")
-        for left_over in folder.iterdir():
-            if left_over != lock:
-                _remove(left_over)
         try:
+            _remove(folder)
+            folder.mkdir()
             yield folder, held.fileno()
         finally:
-            shutil.rmtree(folder)
+            _remove(folder)  # nothing in it is open: a network file system would keep that, and the folder with it
+            lock.unlink(missing_ok=True)
 
 
 @contextmanager
