@@ -89,11 +89,11 @@ def postbox() -> Postbox:
 
 @pytest.fixture
 def transport(postbox: Postbox) -> Iterator[Callable[[EmailMessage], object]]:
-    """Hands a message to a real SMTP server."""
+    """Hands a message to a real SMTP server, which takes addresses in ASCII alone, as many do."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    controller = Controller(postbox, hostname="127.0.0.1", port=port)
+    controller = Controller(postbox, hostname="127.0.0.1", port=port, enable_SMTPUTF8=False)
     controller.start()
 
     def hand_over(message: EmailMessage) -> None:

@@ -173,6 +173,9 @@ def test_what_was_asked_for_by_itself_is_opened_so(written, request_record):
         "ada@@example.org",
         "ada@example.org eve@example.org",
         "\x00ada@example.org",
+        "ada@example..org",
+        "ada@münchen..de",
+        "ada@☃.net",
     ],
 )
 def test_what_is_not_one_address_gets_no_mail(written, request_record, address):

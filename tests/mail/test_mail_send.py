@@ -5,11 +5,13 @@ from __future__ import annotations
 import email
 import email.policy
 import smtplib
+from dataclasses import replace
 
 import pytest
 
 from alma_restore.mail.compose import compose
 from alma_restore.mail.send import send
+from alma_restore.request import RestoreRequest
 
 
 @pytest.fixture
@@ -28,6 +30,18 @@ def test_a_mail_arrives_as_it_was_written(message, transport, postbox):
     for kind in ("plain", "html"):
         wanted = message.get_body((kind,)).get_content().splitlines()
         assert arrived.get_body((kind,)).get_content().splitlines() == wanted
+
+
+@pytest.mark.parametrize("stored", [{"email": "ada@xn--mnchen-3ya.de"}, {"email": "ada@münchen.de"}], ids=str)
+def test_a_domain_of_other_letters_is_written_to_in_its_own_ascii(
+    request_record, delivery, mail_settings, transport, postbox, stored
+):
+    """A request keeps it in the letters that people read."""
+    email = RestoreRequest.parse({"mous_uid": "uid://A001/X1/X2", **stored}).email
+    assert email == "ada@münchen.de"
+    message = compose("delivered", replace(request_record, email=email), mail_settings, delivery=delivery)
+    assert send(message, transport).note.endswith("to ada@xn--mnchen-3ya.de.")
+    assert postbox.envelopes[0][1] == ["ada@xn--mnchen-3ya.de"]
 
 
 def test_a_dead_server_is_told_and_raises_nothing(message):

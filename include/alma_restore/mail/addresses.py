@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from email.errors import MessageError
 from email.headerregistry import Address
+
+from email_validator import validate_email
 
 from alma_restore.errors import Inconsistent
 
@@ -15,16 +18,24 @@ _IN_TEXT = re.compile(_SPEC)
 def address(text: str) -> Address:
     """One address, with or without a name; what could be two, or hide a header, is none.
 
+    A domain of other letters is spelled in ASCII, which every mail server understands.
+
     Raises:
         Inconsistent: it is none.
     """
     match = _ADDRESS.fullmatch(text) if text.isprintable() else None
     try:
         if match:
-            return Address(match[2] or "", addr_spec=match[1] or match[3])
-    except (ValueError, IndexError):  # what the standard library's parser raises
+            found = Address(match[2] or "", addr_spec=match[1] or match[3])
+            return found if found.domain.isascii() else _in_ascii(found)
+    except (ValueError, IndexError, MessageError):  # what the standard library's parser raises
         pass
     raise Inconsistent(f"No mail can be sent with the address {text[:80]!r}.")
+
+
+def _in_ascii(found: Address) -> Address:
+    domain = validate_email(found.addr_spec, check_deliverability=False).ascii_domain
+    return Address(found.display_name, found.username, domain)
 
 
 def veiled(text: str) -> str:
