@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -307,8 +306,8 @@ def test_no_folder_is_removed_while_a_file_in_it_is_open(place: Place, monkeypat
     """NFS keeps an open file under another name: the folder is not empty then, and the whole export fails."""
 
     def remove(folder: Path) -> None:
-        links = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
-        opened.extend(link.readlink() for link in links if link.is_symlink() and folder in link.readlink().parents)
+        files = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+        opened.extend(file for file in files if folder in file.parents)
         removed.append(folder)
         rmtree(folder)
 

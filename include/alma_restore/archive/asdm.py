@@ -119,7 +119,7 @@ class AsdmExporter:
 
 @contextmanager
 def _aside(final: Path) -> Iterator[tuple[Path, int]]:
-    """An empty folder beside the final one, for this process alone, and the open file that locks it; both gone afterwards."""
+    """An empty folder beside the final one, for this process alone, and the file that locks it; both gone later."""
     folder, lock = (final.with_name(f".{final.name}.{word}") for word in ("export", "lock"))
     final.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as held:  # not the folder itself: a network file system locks only what is open for writing
