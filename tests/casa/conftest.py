@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_mous import make_workspace, restore
@@ -52,6 +55,31 @@ def fake_installation(tmp_path: Path) -> Callable[[str], Installation]:
         )
 
     return make
+
+
+@pytest.fixture(params=[errno.EROFS, errno.ENOSPC], ids=["read-only", "no inode left"])
+def break_disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """From now on this process can write nothing below a folder, or make no file there."""
+    make, open_file = Path.touch, Path.open
+
+    def broken(path: Path, folder: Path) -> bool:
+        return folder in path.parents and (request.param == errno.EROFS or not path.exists())
+
+    def break_it(folder: Path) -> None:
+        def touch(path: Path, *arguments: Any) -> None:
+            if broken(path, folder):
+                raise OSError(request.param, os.strerror(request.param), str(path))
+            make(path, *arguments)
+
+        def open_path(path: Path, mode: str = "r", *arguments: Any, **more: Any) -> Any:
+            if not mode.startswith("r") and broken(path, folder):
+                raise OSError(request.param, os.strerror(request.param), str(path))
+            return open_file(path, mode, *arguments, **more)
+
+        monkeypatch.setattr(Path, "touch", touch)
+        monkeypatch.setattr(Path, "open", open_path)
+
+    return break_it
 
 
 @pytest.fixture(scope="session")

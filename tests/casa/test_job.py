@@ -210,6 +210,41 @@ def test_cancelling_a_restore_that_never_started_is_fine(launcher: LocalLauncher
     job.cancel(launcher, Workspace(tmp_path / "spool").create({}))
 
 
+def test_a_run_is_stopped_though_its_disk_cannot_be_written_any_more(
+    launcher: LocalLauncher,
+    workspace: Workspace,
+    casa: CasaSettings,
+    fake_installation: Fake,
+    break_disk: Callable[[Path], None],
+) -> None:
+    handle = job.start_or_attach(launcher, fake_installation("sleep 60"), workspace, casa)
+    break_disk(workspace.root)
+    job.cancel(launcher, workspace)
+    assert launcher.poll(handle).phase == "ended"
+
+
+def test_a_run_beyond_its_limits_is_stopped_though_its_disk_cannot_be_written_any_more(
+    launcher: LocalLauncher,
+    workspace: Workspace,
+    casa: CasaSettings,
+    fake_installation: Fake,
+    break_disk: Callable[[Path], None],
+) -> None:
+    limited = casa.model_copy(update={"no_progress_s": 0.5})
+    handle = job.start_or_attach(launcher, fake_installation("sleep 60"), workspace, limited)
+    break_disk(workspace.root)
+    with pytest.raises(CasaFailed, match="wrote nothing"):
+        to_its_end(launcher, handle, workspace, limited)
+    assert launcher.poll(handle).phase == "ended"
+
+
+def test_where_no_run_has_ever_begun_and_none_can_there_is_nothing_to_cancel(
+    launcher: LocalLauncher, workspace: Workspace, break_disk: Callable[[Path], None]
+) -> None:
+    break_disk(workspace.root)
+    job.cancel(launcher, workspace)
+
+
 def test_casa_is_told_where_things_are_and_no_secret(
     workspace: Workspace, casa: CasaSettings, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,6 +140,17 @@ def test_cancelling_an_ended_job_keeps_its_exit_code(launcher: SlurmLauncher, su
     assert launcher.poll(handle) == JobState("ended", 5)
 
 
+def test_a_job_is_cancelled_though_its_disk_cannot_be_written_any_more(
+    launcher: SlurmLauncher, submit: Submit, break_disk: Callable[[Path], None]
+) -> None:
+    handle = submit("sh", "-c", "echo begun; sleep 60")
+    begun(handle)
+    break_disk(Path(handle.folder))
+    launcher.cancel(handle)
+    assert until(launcher, handle, "ended").exit_code is None
+    assert not processes(handle.folder)
+
+
 def test_a_job_that_was_cancelled_by_somebody_else_has_ended(
     slurm: SlurmCluster, launcher: SlurmLauncher, submit: Submit
 ) -> None:

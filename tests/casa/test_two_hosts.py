@@ -136,6 +136,17 @@ def test_the_order_to_stop_outlasts_the_silence_of_the_host(
     assert OTHER.poll(handle).note == "it was cancelled"
 
 
+def test_a_run_that_no_order_reaches_is_not_taken_for_stopped(
+    workspace: Workspace, casa: CasaSettings, fake_installation: Fake, break_disk: Callable[[Path], None]
+) -> None:
+    handle = job.start_or_attach(ONE, fake_installation("sleep 60"), workspace, casa)
+    wait("the keeper's first sign", lambda: processes_of(workspace))
+    break_disk(workspace.root)
+    with pytest.raises(NotAvailable, match="CASA runs on one, and the order to stop it cannot be written"):
+        job.cancel(OTHER, workspace)
+    assert OTHER.poll(handle).phase == "running"
+
+
 @pytest.fixture
 def lost(
     workspace: Workspace, casa: CasaSettings, fake_installation: Fake

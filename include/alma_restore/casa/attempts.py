@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from alma_restore.casa.launchers.base import Handle
 from alma_restore.workspace import Workspace, write_json
+
+_CANNOT_BE_WRITTEN = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,23 @@ def folder(workspace: Workspace, number: int) -> Path:
 
 @contextmanager
 def alone(workspace: Workspace) -> Iterator[None]:
-    """Wait until no other task looks for, or starts, a run in this workspace."""
-    with (workspace.logs / "job.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Wait until no other task looks for, or starts, a run in this workspace.
+
+    On a disk that cannot be written nothing begins any more, and what runs there has to be stopped all the same: the
+    lock is taken as far as that disk has it.
+    """
+    lock = workspace.logs / "job.lock"
+    with ExitStack() as held:
+        try:
+            opened = held.enter_context(lock.open("w"))
+        except OSError as error:
+            if error.errno not in _CANNOT_BE_WRITTEN:
+                raise
+            if lock.exists():
+                with suppress(OSError):  # a network file system locks only what is open for writing
+                    fcntl.flock(held.enter_context(lock.open()), fcntl.LOCK_EX)
+        else:
+            fcntl.flock(opened, fcntl.LOCK_EX)
         yield
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,22 @@ class Launcher(Protocol):
         Raises:
             NotAvailable: it may still be running. The order stands: it does not begin any more, and stops when it can.
         """
+
+
+def order_to_stop(handle: Handle) -> bool:
+    """Leave the order that a job does not begin any more, and ends: `cancelled` in its folder.
+
+    Returns:
+        False when the disk cannot be written; what can be reached in another way has to be stopped all the same.
+    """
+    order = Path(handle.folder, "cancelled")
+    try:
+        order.parent.mkdir(parents=True, exist_ok=True)
+        order.touch()
+    except OSError as error:
+        log.warning("The order to stop the job of %s cannot be written: %s.", handle.folder, error)
+        return order.exists()
+    return True
 
 
 def exit_code(handle: Handle) -> int | None:

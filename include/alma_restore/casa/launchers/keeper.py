@@ -94,7 +94,7 @@ def stop(folder: str, but: int = 0, grace_s: float = _GRACE_S) -> None:
 
 def tell_stopped(folder: Path) -> None:
     """Tell other machines that nothing of the job is left: they see its folder, not its processes."""
-    with suppress(FileNotFoundError):  # the workspace is gone: nobody asks any more
+    with suppress(OSError):  # the workspace is gone, so that nobody asks any more, or its disk cannot be written
         _write(folder / "stopped", _CANCELLED)
 
 

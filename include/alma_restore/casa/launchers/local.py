@@ -10,7 +10,7 @@ from pathlib import Path
 from subprocess import CalledProcessError, run
 
 from alma_restore.casa.launchers import keeper
-from alma_restore.casa.launchers.base import Handle, Job, JobState, exit_code
+from alma_restore.casa.launchers.base import Handle, Job, JobState, exit_code, order_to_stop
 from alma_restore.errors import Misconfigured, NotAvailable
 
 _RUN_JOB = Path(__file__).with_name("run_job.sh")
@@ -95,18 +95,22 @@ class LocalLauncher:
         """Stop whatever carries the job's mark, here or by its keeper.
 
         Raises:
-            NotAvailable: the job's machine does not answer. The order stands: the keeper obeys it when it can.
+            NotAvailable: the job's machine does not answer. The order stands: the keeper obeys it when it can. Or
+                the order cannot be written there.
         """
-        folder = Path(handle.folder)
-        if exit_code(handle) is None:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "cancelled").touch()
-        if host := self._elsewhere(handle):
+        ordered = exit_code(handle) is not None or order_to_stop(handle)
+        host = self._elsewhere(handle)
+        if host and not ordered:
+            raise NotAvailable(
+                f"CASA runs on {host}, and the order to stop it cannot be written.",
+                remedy=f"Is the spool read-only or full? Stop it on {host}.",
+            )
+        if host:
             self._wait_for_end(handle, host)
             return
         keeper.stop(handle.folder)
         if not _ended(handle):
-            keeper.tell_stopped(folder)
+            keeper.tell_stopped(Path(handle.folder))
 
     def _places(self, job: Job) -> tuple[str, str]:
         """The places of this machine, for the keeper: where their locks are, and how many there are."""
@@ -149,10 +153,14 @@ def _heartbeat(folder: Path | str) -> Path:
 
 def _silence_s(handle: Handle) -> float:
     """How long the job's keeper has been silent: by the disk's clock, for those of two machines can differ."""
-    now = Path(handle.folder, "clock")
-    now.touch()
+    clock = Path(handle.folder, "clock")
+    try:
+        clock.touch()
+        now = clock.stat().st_mtime
+    except OSError:  # a disk that cannot be written
+        now = time.time()
     with _heartbeat(handle.folder).open("rb") as heartbeat:  # opened, a networked file system tells its present age
-        return now.stat().st_mtime - os.fstat(heartbeat.fileno()).st_mtime
+        return now - os.fstat(heartbeat.fileno()).st_mtime
 
 
 def _ended(handle: Handle) -> JobState | None:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from alma_restore.casa.launchers.base import Handle, Job, JobState, exit_code
+from alma_restore.casa.launchers.base import Handle, Job, JobState, exit_code, order_to_stop
 from alma_restore.casa.launchers.command_line import CommandLine, words
 from alma_restore.errors import Misconfigured, NotAvailable
 from alma_restore.settings import SlurmSettings
@@ -114,7 +114,7 @@ class SlurmLauncher:
         """How the job fares: by `rc`, then by the queue."""
         if (code := exit_code(handle)) is not None:
             return JobState("ended", code)
-        if _cancelled(handle).exists():
+        if Path(handle.folder, "cancelled").exists():
             return JobState("ended", note="it was cancelled")
         try:
             state = self._in_queue(handle)
@@ -133,8 +133,7 @@ class SlurmLauncher:
         """
         if exit_code(handle) is not None:
             return
-        _cancelled(handle).parent.mkdir(parents=True, exist_ok=True)
-        _cancelled(handle).touch()
+        order_to_stop(handle)
         deadline = time.monotonic() + _CANCEL_WITHIN_S
         while live := [entry.job_id for entry in self._of_folder(handle) if entry.is_live]:
             if time.monotonic() > deadline:
@@ -210,11 +209,6 @@ def _name(job_name: str, folder: str) -> str:
 
 def _digest(folder: str) -> str:
     return hashlib.sha256(folder.encode()).hexdigest()[:16]
-
-
-def _cancelled(handle: Handle) -> Path:
-    """Tells the job's script not to begin any more, should the queue start it late."""
-    return Path(handle.folder, "cancelled")
 
 
 def _job(handle: Handle) -> str:
