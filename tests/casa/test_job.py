@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -193,6 +194,24 @@ def test_a_run_beyond_its_limits_is_stopped_and_reported(
         to_its_end(launcher, handle, workspace, limited)
     assert caught.value.log_tail
     assert launcher.poll(handle).phase == "ended"
+
+
+def test_the_wait_for_a_place_does_not_count_as_the_time_of_a_run_that_is_found_again(
+    launcher: LocalLauncher, casa: CasaSettings, fake_installation: Fake, tmp_path: Path
+) -> None:
+    limited = casa.model_copy(update={"time_limit_s": 5.0, "cores": 1})
+    first, second = (Workspace(tmp_path / "restore" / "parts" / name).create({}) for name in ("first", "second"))
+    for part in (first, second):
+        part.ppr.write_text(f"<PPR><AsdmDiskName>{EB}</AsdmDiskName></PPR>")
+    holding = job.start_or_attach(launcher, fake_installation("sleep 4.5; exit 1"), first, limited)
+    while launcher.poll(holding).phase == "waiting":
+        time.sleep(0.02)
+    installation = fake_installation(f"sleep 1.5; {GOOD}")
+    handle = job.start_or_attach(launcher, installation, second, limited)
+    while launcher.poll(handle).phase == "waiting":
+        time.sleep(0.02)
+    assert job.start_or_attach(launcher, installation, second, limited) == handle
+    assert job.watch(launcher, handle, second, limited, lambda _: None).exit_code == 0
 
 
 def test_a_run_that_only_writes_its_measurement_set_is_alive(

@@ -80,11 +80,13 @@ class JobState:
             that another attempt may begin. A launcher that says so sees to it that the job stops should it come back.
         exit_code: of an ended job; None: it was cut short.
         note: what more there is to say; of a job that was cut short, why.
+        started: since when a running job has been at work, as a POSIX time; None: its launcher does not know.
     """
 
     phase: str
     exit_code: int | None = None
     note: str = ""
+    started: float | None = field(default=None, compare=False)
 
 
 class Launcher(Protocol):

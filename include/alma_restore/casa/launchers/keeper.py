@@ -3,7 +3,8 @@
 `python keeper.py FOLDER NICENESS MEMORY_BYTES PLACES COUNT COMMAND [ARGUMENT...]` outlives the task that starts it. In
 FOLDER, which other machines may see as well, it
 
-- waits until one of COUNT places is free (0: no limit), and takes `waiting` away; PLACES.N is the lock of each;
+- waits until one of COUNT places is free (0: no limit), leaves that moment in `started`, and takes `waiting` away;
+  PLACES.N is the lock of each;
 - touches `heartbeat` every two seconds;
 - obeys `cancelled`, or a FOLDER that has gone: whatever carries the job's mark is stopped, and `stopped` says why;
 - stops a job that takes more than MEMORY_BYTES (0: no limit), and leaves the most that it took in `peak_memory_bytes`;
@@ -43,6 +44,8 @@ def wait_for_place(folder: Path, places: str, count: int) -> None:
     """Take a place, which the kernel gives back when this process ends; or give up, when the job is cancelled."""
     while not (_is_cancelled(folder) or any(_take(Path(f"{places}.{number}")) for number in range(count))):
         time.sleep(_PLACE_EVERY_S)
+    with suppress(OSError):  # a full disk
+        _write(folder / "started", str(time.time()))
     with suppress(FileNotFoundError):  # the workspace is gone
         (folder / "waiting").unlink()
 
