@@ -28,7 +28,8 @@ Origin = Literal["detection", "backfill", "hand", "page", "command", "event"]
 UNASKED: frozenset[Origin] = frozenset({"detection", "backfill"})
 """Doors behind which no person stands."""
 
-_NOT_IN_A_RUN_ID = re.compile(r"[^A-Za-z0-9_.~:+-]")
+_NOT_IN_A_RUN_ID = re.compile(r"[^A-Za-z0-9_.~:+-]|\.(?=\.)")
+"""Airflow takes no two dots in a row either."""
 
 _EMAIL: TypeAdapter[str] = TypeAdapter(EmailStr)
 

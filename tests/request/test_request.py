@@ -64,8 +64,9 @@ def test_all_mistakes_are_named_at_once():
 def test_one_correlation_id_is_one_run_and_airflow_takes_its_name():
     plain = RestoreRequest(mous_uid=MOUS, correlation_id="f1a4dd4a-73ae-4aa7-ac30-9397d31dadab")
     assert plain.run_id == "restore__f1a4dd4a-73ae-4aa7-ac30-9397d31dadab"
-    odd = [run_id_of(text) for text in ("a/b c", "a_b_c", "a?b c")]
-    assert len(set(odd)) == 3
+    odd = [run_id_of(text) for text in ("a/b c", "a_b_c", "a?b c", "a..b", "a._b")]
+    assert len(set(odd)) == len(odd)
+    assert not any(".." in run_id for run_id in odd)
     assert all(re.fullmatch(r"[A-Za-z0-9_.~:+-]{1,250}", run_id) for run_id in [*odd, run_id_of("ü" * 200)])
 
 

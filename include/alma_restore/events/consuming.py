@@ -21,7 +21,6 @@ from alma_restore import log_fields
 from alma_restore.catalogue.records import RequestRecord
 from alma_restore.catalogue.store import Catalogue
 from alma_restore.errors import Misconfigured, NotAvailable, Refused
-from alma_restore.events import mailing
 from alma_restore.events.broker import channel, keep_going
 from alma_restore.request import RestoreRequest
 from alma_restore.request_events import parse_start_workflow
@@ -136,7 +135,7 @@ class Consumer:
         except Refused as refusal:
             if refusal.code != "bad_request":
                 raise NotAvailable(refusal.sentence, remedy=refusal.remedy) from refusal
-            mailing.tell_end(self._catalogue, self._catalogue.fail(record.id, refusal, "open_request"))
+            self._catalogue.fail(record.id, refusal, "open_request")  # told by the broker, and mailed by clean_spool
         else:
             self._catalogue.open_request(asked, asked.run_id)
 

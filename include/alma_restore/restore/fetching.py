@@ -52,5 +52,6 @@ def fetch_products(house: House, request_id: str, progress: Callable[[int], None
 
 
 def wanted_products(files: tuple[ProductFile, ...]) -> list[ProductFile]:
-    """The product files that a restore and its delivery need."""
-    return [f for f in files if f.file_class in PRODUCT_CLASSES or f.file_id.endswith(_WANTED_BY_NAME)]
+    """The product files that a restore and its delivery need, each once, though the archive list it twice."""
+    wanted = [f for f in files if f.file_class in PRODUCT_CLASSES or f.file_id.endswith(_WANTED_BY_NAME)]
+    return list({file.file_id: file for file in wanted}.values())
