@@ -124,6 +124,20 @@ def test_every_answer_renews_the_patience(parrot: Parrot, watch: Callable[..., W
         time.sleep(0.04)
 
 
+def test_a_file_of_the_future_does_not_hide_what_is_written_now(watch: Callable[..., Watch], tmp_path: Path) -> None:
+    """As the clock leaves it that is set back while CASA runs."""
+    working = tmp_path / "spool" / "working"
+    working.mkdir(parents=True)
+    (working / "early").touch()
+    in_five_hours = time.time() + 5 * 3600
+    os.utime(working / "early", (in_five_hours, in_five_hours))
+    looking = watch(no_progress_s=0.4)
+    for _ in range(5):
+        time.sleep(0.15)
+        (working / "late").touch()
+        assert looking.look() == RUNNING
+
+
 @pytest.mark.parametrize("reason", [errno.ENOENT, errno.ESTALE], ids=os.strerror)
 def test_a_folder_that_casa_deletes_while_we_look_disturbs_nothing(
     watch: Callable[..., Watch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int

@@ -126,7 +126,7 @@ class _SignsOfLife:
     def __init__(self, workspace: Workspace, log: Path, look_every_s: float) -> None:
         self._log, self._working = log, workspace.working
         self._look_every_s = look_every_s  # a MeasurementSet has hundreds of files: not looked at in every poll
-        self._newest = self._newest_change()
+        self._seen = self._look()
         self._changed = self._looked = time.monotonic()
 
     def silence_s(self, running: bool) -> float:
@@ -136,16 +136,18 @@ class _SignsOfLife:
             self._changed = now
         elif now - self._looked >= self._look_every_s:
             self._looked = now
-            if (newest := self._newest_change()) != self._newest:
-                self._newest, self._changed = newest, now
+            if (seen := self._look()) != self._seen:
+                self._seen, self._changed = seen, now
         return now - self._changed
 
-    def _newest_change(self) -> int:
-        newest = 0
+    def _look(self) -> tuple[int, int, int]:
+        """What differs as soon as any file does; not the latest time alone, for clocks are set, and differ."""
+        files = size_bytes = changed_ns = 0
         for path in (self._log, self._working, *_below(self._working)):
             with suppress(OSError):  # CASA deletes while we look, and a network file system shows it late
-                newest = max(newest, path.stat().st_mtime_ns)
-        return newest
+                found = path.stat()
+                files, size_bytes, changed_ns = files + 1, size_bytes + found.st_size, changed_ns + found.st_mtime_ns
+        return files, size_bytes, changed_ns
 
 
 def _below(folder: Path) -> Iterator[Path]:
