@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -257,3 +258,32 @@ def test_the_log_tail_is_the_end_of_what_was_said_without_noise(workspace: Works
     Ended(0, "\n\n".join(lines) + "\n" + NOISE).replay(workspace)
     assert outcome.log_tail(workspace).splitlines() == lines[-30:]
     assert outcome.log_tail(workspace, lines=2) == "line 98\nline 99"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "EOFError: Compressed file ended before",
+        "tarfile.ReadError: empty file",
+        "zlib.error: Error -3 while decompressing data",
+        "gzip.BadGzipFile: Not a gzipped file",
+    ],
+)
+def test_each_way_in_which_an_archive_can_be_damaged_is_seen(workspace: Workspace, line: str) -> None:
+    with pytest.raises(Corrupt, match="product is damaged"):
+        outcome.judge(workspace, failed(line).replay(workspace))
+
+
+LINE = "2026-01-01 12:00:00\tINFO\tapplycal::::casa\tApplying calibration tables for uid___A002_X1_X2.ms spw 17\n"
+
+
+@pytest.mark.parametrize(
+    "log",
+    [LINE * (10_000_000 // len(LINE)), "." * 50_000, "." * 50_000 + " not found"],
+    ids=["10 MB", "a long word", "a long word not found"],
+)
+def test_a_long_log_is_judged_soon(workspace: Workspace, log: str) -> None:
+    state = Ended(0, log).replay(workspace)
+    began = time.process_time()
+    outcome.judge(workspace, state)
+    assert time.process_time() - began < 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -83,7 +83,7 @@ PIPELINE_SIGNS = (
         _FETCH_AGAIN,
     ),
     _sign(
-        r"([\w.-]+\.tbl)\b.*(?:does not exist|not found|No such file)",
+        r"(?<![\w.-])([\w.-]+\.tbl)\b.*(?:does not exist|not found|No such file)",
         Corrupt,
         "The calibration table {0} is missing or incomplete.",
         _FETCH_AGAIN,
@@ -144,10 +144,23 @@ PIPELINE_SIGNS = (
     _sign(r"ExpatError: (.*)", CasaFailed, "The PPR is not well-formed: {0}.", _OUR_FAULT),
 )
 
-_ANY_SIGN = re.compile("|".join(sign.pattern.pattern for sign in PIPELINE_SIGNS))
+_WORDS = (
+    "rror",  # EOFError, zlib.error, Error processing, Unhandled error, ...
+    "BadGzipFile",
+    "No such file",
+    "does not exist",
+    "not found",
+    "failed for",
+    "get_ous",
+    "mstransform raised an exception",
+    "Empty ",
+    "Undefined relative",
+)
+"""Each line with a sign has one of them. That is seen at once: a log can have gigabytes of others."""
 
 # The one line our own engine ends with (include/casa_side/signs.py).
-_OWN_SIGN = re.compile(r"^FAILED (\w+) \S+: (.*)$")
+_OWN_WORD = "FAILED "
+_OWN_SIGN = re.compile(rf"^{_OWN_WORD}(\w+) \S+: (.*)$")
 _OWN_KINDS: dict[str, type[RestoreError]] = {
     "corrupt": Corrupt,
     "inconsistent": Inconsistent,
@@ -155,14 +168,14 @@ _OWN_KINDS: dict[str, type[RestoreError]] = {
     "casa_failed": CasaFailed,
 }
 
-_NOISE = re.compile(r"dUTC|TAI_UTC|Until the table is updated|times and coordinates derived from UTC")
+_NOISE = ("dUTC", "TAI_UTC", "Until the table is updated", "times and coordinates derived from UTC")
 
 
 def read_line(line: str) -> Told | None:
     """What one line of a log says went wrong; None: nothing."""
-    if own := _OWN_SIGN.match(line):
+    if line.startswith(_OWN_WORD) and (own := _OWN_SIGN.match(line)):
         return Told(0, _own_error(*own.groups()), decisive=True)
-    if not _ANY_SIGN.search(line):
+    if not _has_any(_WORDS, line):
         return None
     for rank, sign in enumerate(PIPELINE_SIGNS, start=1):
         if match := sign.pattern.search(line):
@@ -172,7 +185,11 @@ def read_line(line: str) -> Told | None:
 
 def is_noise(line: str) -> bool:
     """Blank, or one of the lines that CASA prints at priority SEVERE whenever its leap seconds are old."""
-    return not line.strip() or bool(_NOISE.search(line))
+    return not line.strip() or _has_any(_NOISE, line)
+
+
+def _has_any(words: Iterable[str], line: str) -> bool:
+    return any(map(line.__contains__, words))
 
 
 def _own_error(kind: str, sentence: str) -> RestoreError:
