@@ -186,6 +186,24 @@ FAILURES: dict[str, tuple[Ended, type[RestoreError], str]] = {
     ),
     "killed": (Ended(137), CasaFailed, "SIGKILL.*memory"),
     "gone without an exit code": (Ended(None, note="its process is gone"), CasaFailed, "its process is gone"),
+    "renormalisation not applied, exit code 0": (
+        Ended(
+            0,
+            f"2026-01-01\tSEVERE\trestoredata::::casa\tFailed application of renormalization for {SECOND}.ms "
+            "{'apply': 'True', 'threshold': '1.02'}\n",
+        ),
+        CasaFailed,
+        f"renormalisation .* could not be repeated: Failed application of renormalization for {SECOND}.ms\\. ",
+    ),
+    "renormalisation broken, exit code 0": (
+        Ended(
+            0,
+            casa_log="2026-01-01\tSEVERE\trestoredata::::casa\tFailure in running renormalization heuristic: "
+            f"Table {SECOND}.ms.tsys.tbl does not exist\n",
+        ),
+        CasaFailed,
+        "renormalisation .* could not be repeated: Failure in running renormalization heuristic: Table .* not exist",
+    ),
     "our own engine's line": (
         Ended(1, f"FAILED corrupt {SECOND}: The raw data of {SECOND} are damaged.\n", errorexit=BOTH, restored=()),
         Corrupt,
@@ -251,6 +269,11 @@ def test_a_good_run_passes_whatever_noise_it_makes(workspace: Workspace) -> None
     warnings = "2026-01-01\tSEVERE\tapplycal\tsomething.tbl not found in cache\nWARNING: No DISPLAY\n"
     state = Ended(0, "restored\n" + warnings, casa_log=warnings).replay(workspace)
     outcome.judge(workspace, state)
+
+
+def test_a_renormalisation_that_was_not_to_be_applied_is_not_missed(workspace: Workspace) -> None:
+    line = f"Failed application of renormalization for {SECOND}.ms {{'threshold': '1.02', 'apply': 'False'}}\n"
+    outcome.judge(workspace, Ended(0, line).replay(workspace))
 
 
 def test_the_log_tail_is_the_end_of_what_was_said_without_noise(workspace: Workspace) -> None:

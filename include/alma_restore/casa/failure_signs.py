@@ -52,6 +52,13 @@ def _sign(
 # Most telling first: a restore that fails leaves several of these lines. Source: DOMAIN sections 9 and 12, and the text
 # of the exceptions that the pipeline lets through.
 PIPELINE_SIGNS = (
+    _sign(  # h/tasks/restoredata/restoredata.py logs it and goes on, from tag 2021.2.0.128 to 2026.0.0.0
+        r"(Failed application of renormalization for (?!.*'apply': 'False')\S+|Failure in running renormalization .*)",
+        CasaFailed,
+        "The renormalisation of these data could not be repeated: {0}.",
+        "Their amplitudes would be wrong. Ask for the CASA version that calibrated them.",
+        decisive=True,
+    ),
     _sign(
         r"No such file or directory: '.*/([^/']+\.(?:caltables|flagversions)\.tgz|[^/']+\.calapply\.txt)'",
         Corrupt,
@@ -155,6 +162,7 @@ _WORDS = (
     "mstransform raised an exception",
     "Empty ",
     "Undefined relative",
+    "renormalization ",
 )
 """Each line with a sign has one of them. That is seen at once: a log can have gigabytes of others."""
 
