@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from alma_restore.casa import outcome
-from alma_restore.casa.launchers.base import Handle, JobState, Launcher
+from alma_restore.casa.launchers.base import Handle, JobState, Launcher, started
 from alma_restore.errors import CasaFailed, NotAvailable
 from alma_restore.settings import CasaSettings
 from alma_restore.workspace import Workspace
@@ -35,7 +35,7 @@ class Watch:
         self._on_progress = on_progress
         self._log = _Log(Path(handle.folder) / "log")
         self._life = _SignsOfLife(workspace, self._log.path, look_every_s=min(_LOOK_EVERY_S, casa.no_progress_s / 4))
-        self._running = _Stopwatch()
+        self._running = _Stopwatch(lambda: started(handle))
         self._unknown = _Stopwatch()
         self._note = ""
 
@@ -60,7 +60,7 @@ class Watch:
             self._note = state.note
             self._on_progress(state.note)
         running, unknown = state.phase == "running", state.phase == "unknown"
-        if self._running.seconds(running or unknown, state.started) > self._casa.time_limit_s:
+        if self._running.seconds(running or unknown) > self._casa.time_limit_s:
             self._give_up(f"CASA was still running after {_hours(self._casa.time_limit_s)}")
         if self._life.silence_s(running) > self._casa.no_progress_s:
             self._give_up(f"CASA wrote nothing for {_hours(self._casa.no_progress_s)}")
@@ -79,21 +79,21 @@ class Watch:
 
 
 class _Stopwatch:
-    """How long something has been so without a break."""
+    """How long something has been so without a break.
 
-    def __init__(self) -> None:
+    Args:
+        began: tells since when, if that is known; else it began when it was first seen.
+    """
+
+    def __init__(self, began: Callable[[], float | None] = lambda: None) -> None:
+        self._began = began
         self._since: float | None = None
 
-    def seconds(self, still: bool, since: float | None = None) -> float:
-        """Seconds until now.
-
-        Args:
-            since: when it began, if that is known; else it began when it was first seen.
-        """
+    def seconds(self, still: bool) -> float:
         if not still:
             self._since = None
             return 0.0
-        self._since = self._since or since or time.time()
+        self._since = self._since or self._began() or time.time()
         return time.time() - self._since
 
 

@@ -80,13 +80,11 @@ class JobState:
             that another attempt may begin. A launcher that says so sees to it that the job stops should it come back.
         exit_code: of an ended job; None: it was cut short.
         note: what more there is to say; of a job that was cut short, why.
-        started: since when a running job has been at work, as a POSIX time; None: its launcher does not know.
     """
 
     phase: str
     exit_code: int | None = None
     note: str = ""
-    started: float | None = field(default=None, compare=False)
 
 
 class Launcher(Protocol):
@@ -147,3 +145,11 @@ def exit_code(handle: Handle) -> int | None:
         return int(Path(handle.folder, "rc").read_text())
     except (FileNotFoundError, ValueError):
         return None
+
+
+def started(handle: Handle) -> float | None:
+    """Since when a job has been at work, as far as its launcher has left word: a wait for a place is over then."""
+    try:
+        return float(Path(handle.folder, "started").read_text())
+    except (FileNotFoundError, ValueError):
+        return handle.facts.get("started")

@@ -84,9 +84,9 @@ class LocalLauncher:
         if (host := self._elsewhere(handle)) and self._is_silent(handle):
             return JobState("lost", note=f"{host}, where it ran, has shown no sign of life for {self._silent_s:.0f} s")
         if host:
-            return _waiting(handle) or JobState("running", note=f"CASA runs on {host}", started=_started(handle))
+            return _waiting(handle) or JobState("running", note=f"CASA runs on {host}")
         if _is_alive(handle):
-            return _waiting(handle) or JobState("running", started=_started(handle))
+            return _waiting(handle) or JobState("running")
         return _ended(handle) or JobState(  # it ended while we looked
             "ended", note="its process is gone and left no exit code: it was killed, or the disk was full"
         )
@@ -177,14 +177,6 @@ def _waiting(handle: Handle) -> JobState | None:
         return JobState("waiting", note=Path(handle.folder, "waiting").read_text().strip())
     except FileNotFoundError:
         return None
-
-
-def _started(handle: Handle) -> float | None:
-    """When the job got its place; one that needed none, when it was submitted."""
-    try:
-        return float(Path(handle.folder, "started").read_text())
-    except (FileNotFoundError, ValueError):
-        return handle.facts.get("started")
 
 
 def _is_alive(handle: Handle) -> bool:
