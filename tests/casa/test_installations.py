@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -175,8 +176,11 @@ MANIFEST = Manifest(
 )
 
 
-def renormalised(manifest: Manifest) -> Manifest:
-    asdm = replace(manifest.asdms[0], renorm={"apply": "True", "threshold": "1.02"})
+RENORM = {"apply": "True", "threshold": "1.02"}
+
+
+def renormalised(manifest: Manifest, renorm: Mapping[str, str] = RENORM) -> Manifest:
+    asdm = replace(manifest.asdms[0], renorm=renorm)
     return replace(manifest, sessions=(replace(manifest.sessions[0], asdms=(asdm,)),))
 
 
@@ -210,8 +214,47 @@ def test_renormalised_data_go_to_a_casa_with_the_pipeline():
 )
 def test_renormalised_data_are_refused_where_no_pipeline_is_left(installed, asked, able):
     with pytest.raises(Refused, match=rf"cannot restore {EB}: .*renormalised.*{able}") as refusal:
-        installations.choose(renormalised(MANIFEST), installed, asked)
+        installations.choose(renormalised(replace(MANIFEST, casa_version="6.4.1")), installed, asked)
     assert refusal.value.code == "needs_pipeline"
+
+
+def pipeline(version: str) -> Installation:
+    return Installation(name=f"p{version}", engine="pipeline", casa_version=version, command=("{ppr}",))
+
+
+BY_2021 = RENORM | {"correctATM": "False", "spw": "", "excludechan": ""}
+BY_2022 = BY_2021 | {"excludechan": "{}", "atm_auto_exclude": "True"}
+BY_2023 = BY_2022 | {"bwthreshspw": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "renorm", "able", "said"),
+    [
+        ("6.2.1", BY_2021, "6.2.1-7 6.4.1-12 6.6.1-17 6.7.5-18", "6.2.1 or newer, before 6.5.0; 6.6.0 or newer"),
+        ("6.4.1", BY_2022, "6.4.1-12 6.6.1-17 6.7.5-18", "6.4.1 or newer, before 6.5.0; 6.6.0 or newer"),
+        ("6.5.4", BY_2023, "6.5.4-9 6.6.1-17 6.7.5-18", "6.5.4 or newer"),
+        ("6.2.1", BY_2021 | {"spw": "[25, 27]"}, "6.2.1-7 6.4.1-12", "6.2.1 or newer, before 6.5.0"),
+        ("6.5.4", BY_2023 | {"spw": "25,27"}, "6.6.1-17 6.7.5-18", "6.6.0 or newer"),
+        ("6.5.4", BY_2023 | {"spw": "25"}, "", "none as yet"),
+        ("", BY_2021, "6.2.1-7 6.4.1-12 6.6.1-17 6.7.5-18", "6.2.1 or newer, before 6.5.0; 6.6.0 or newer"),
+    ],
+)
+def test_only_a_pipeline_that_can_repeat_this_renormalisation_does(calibrated, renorm, able, said):
+    manifest = renormalised(replace(MANIFEST, casa_version=calibrated), renorm)
+    versions = ("5.6.1-8", "6.1.1-15", "6.2.1-7", "6.4.1-12", "6.5.4-9", "6.6.1-17", "6.7.5-18")
+    assert " ".join(v for v in versions if pipeline(v).can_repeat(manifest)) == able
+    with pytest.raises(Refused, match=f"of these versions: {re.escape(said)}[.] Installations that can: none") as error:
+        installations.choose(manifest, (pipeline("6.1.1-15"), TASKS))
+    assert error.value.code == "needs_pipeline"
+
+
+def test_an_older_pipeline_does_not_get_renormalised_data_though_somebody_asks_for_it():
+    manifest = renormalised(replace(MANIFEST, casa_version="6.2.1-7"), BY_2021)
+    old, broken, able = pipeline("6.1.1-15"), pipeline("6.5.4-9"), pipeline("6.6.1-17")
+    assert installations.choose(manifest, (old, broken, able)).installation == able
+    for version in ("6.1.1-15", "6.5.4-9"):
+        with pytest.raises(Refused, match=rf"^{version} cannot restore {EB}: .*Installations that can: p6\.6\.1-17"):
+            installations.choose(manifest, (old, broken, able), asked=version)
 
 
 def test_parameters_that_change_nothing_ask_for_nothing():

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from alma_restore.casa import renormalisation
 from alma_restore.errors import Inconsistent
 from alma_restore.products.manifest import Manifest
 from alma_restore.rules.casa_version import CasaVersion
@@ -104,7 +105,9 @@ class Installation(BaseModel):
 
     def can_repeat(self, manifest: Manifest) -> bool:
         """Whether it can do everything that this calibration asks of a restore."""
-        return self.engine == "pipeline" or not any(asdm.needs_renormalisation for asdm in manifest.asdms)
+        if self.engine == "pipeline":
+            return renormalisation.can_repeat(self.casa_version, manifest)
+        return not any(asdm.needs_renormalisation for asdm in manifest.asdms)
 
     def _placeholders(self, ppr: Path, cores: int) -> dict[str, str]:
         return {

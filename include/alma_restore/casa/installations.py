@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from alma_restore.casa import renormalisation
 from alma_restore.casa.installation import Installation
 from alma_restore.errors import Misconfigured, Refused
 from alma_restore.products.manifest import Manifest
@@ -157,9 +158,10 @@ def _refuse_renormalised(manifest: Manifest, asked: str, installed: Sequence[Ins
     able = _names([each for each in installed if each.can_repeat(manifest)])
     raise Refused(
         f"{asked or 'No registered CASA'} cannot restore {renormalised}: the calibration renormalised these data "
-        "(usual from 2021 to 2023), which only a CASA with the ALMA pipeline can repeat.",
+        "(usual from 2021 to 2023), which only a CASA with the ALMA pipeline can repeat, of these versions: "
+        f"{renormalisation.in_words(manifest)}.",
         code="needs_pipeline",
-        remedy=f"Installations with the pipeline: {able}.",
+        remedy=f"Installations that can: {able}.",
     )
 
 
