@@ -165,7 +165,7 @@ def _count(found: _Found, spw: int, before: _Rows, after: _Rows, averaged: bool)
 def _compare(found: _Found, whole: Any, small: Any, before: _Rows, after: _Rows, chanbin: int) -> None:
     for scan, first, second in before.baselines():
         rows, made = before.where(scan, first, second), after.where(scan, first, second)
-        bins = _bins(before.time[rows], after.time[made], after.interval[made])
+        bins = _bins(before, rows, after, made)
         if (bins < 0).any() or numpy.unique(bins).size != made.size:
             found.missing.append(f"scan {scan}: baseline {first}&{second} has integrations of other times")
             continue
@@ -184,10 +184,16 @@ def _compare(found: _Found, whole: Any, small: Any, before: _Rows, after: _Rows,
             )
 
 
-def _bins(times: numpy.ndarray, averaged: numpy.ndarray, intervals: numpy.ndarray) -> numpy.ndarray:
-    """For each time the number of the averaged one that covers it, or -1."""
-    covers = numpy.abs(times[:, None] - averaged[None, :]) <= intervals[None, :] / 2
-    return numpy.where(covers.any(axis=1), covers.argmax(axis=1), -1) if averaged.size else numpy.full(times.size, -1)
+def _bins(before: _Rows, rows: numpy.ndarray, after: _Rows, made: numpy.ndarray) -> numpy.ndarray:
+    """For each row the number of the averaged one that covers its time, or -1.
+
+    Each field is averaged by itself: where a mosaic comes back to its pointings within a scan, their times overlap.
+    """
+    if not made.size:
+        return numpy.full(rows.size, -1)
+    covers = numpy.abs(before.time[rows][:, None] - after.time[made]) <= after.interval[made] / 2
+    covers &= before.field_id[rows][:, None] == after.field_id[made]
+    return numpy.where(covers.any(axis=1), covers.argmax(axis=1), -1)
 
 
 def _read(main: Any, numbers: numpy.ndarray, *names: str) -> list[numpy.ndarray]:

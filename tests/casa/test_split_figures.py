@@ -19,7 +19,7 @@ from alma_restore.split import SplitOptions
 from alma_restore.workspace import Workspace
 
 MAKE_AND_LOOK = """
-import json, sys
+import json, shutil, sys
 from pathlib import Path
 from casaconfig import config
 config.logfile = "/dev/null"
@@ -29,8 +29,8 @@ from casatasks import mstransform
 from casatools import table
 import split_figures
 
-def make(name, spw="0,1", intent="OBSERVE_TARGET#ON_SOURCE", **averaging):
-    of = dict(vis=sys.argv[1], outputvis=name, datacolumn="corrected", reindex=False, spw=spw, intent=intent)
+def make(name, spw="0,1", intent="OBSERVE_TARGET#ON_SOURCE", of=sys.argv[1], **averaging):
+    of = dict(vis=of, outputvis=name, datacolumn="corrected", reindex=False, spw=spw, intent=intent)
     mstransform(**of, **averaging)
 
 def spoil(name, change):
@@ -39,8 +39,12 @@ def spoil(name, change):
     change(main)
     main.close()
 
-def look(name, **options):
-    found[name] = split_figures.figures(Path(sys.argv[1]), Path(name), options, {0, 1})
+def look(name, of=sys.argv[1], **options):
+    found[name] = split_figures.figures(Path(of), Path(name), options, {0, 1})
+
+def calibrated(name, change):
+    shutil.copytree(sys.argv[1], name)
+    spoil(name, change)
 
 found = {}
 make("whole")
@@ -84,6 +88,32 @@ spoil("all flagged", lambda main: main.putcol("FLAG", numpy.ones_like(main.getco
 look("all flagged", chanbin="2")
 make("a scan gone", timeaverage=True, timebin="30s", scan="3")
 look("a scan gone", timebin="30s")
+
+def point_in_turn(main):
+    fields, scans, times = (main.getcol(name) for name in ("FIELD_ID", "SCAN_NUMBER", "TIME"))
+    target = fields[scans == 3][0]
+    for scan in (3, 5):
+        for number, time in enumerate(numpy.unique(times[scans == scan])):
+            fields[(scans == scan) & (times == time)] = [target, pointings, pointings + 1][number % 3]
+    main.putcol("FIELD_ID", fields)
+
+def mix_up(main):
+    fields = main.getcol("FIELD_ID")
+    main.putcol("FIELD_ID", numpy.where(fields == pointings + 1, pointings, fields))
+
+shutil.copytree(sys.argv[1], "three pointings")
+fields = table()
+fields.open("three pointings/FIELD", nomodify=False)
+pointings = fields.nrows()
+for _ in range(2):
+    fields.copyrows("three pointings/FIELD", fields.getcol("NAME").tolist().index("DemoTarget"), -1, 1)
+fields.close()
+spoil("three pointings", point_in_turn)
+make("mosaic", of="three pointings", timeaverage=True, timebin="60s")
+look("mosaic", of="three pointings", timebin="60s")
+shutil.copytree("mosaic", "pointings mixed up")
+spoil("pointings mixed up", mix_up)
+look("pointings mixed up", of="three pointings", timebin="60s")
 Path(sys.argv[3]).write_text(json.dumps(found))
 """
 
@@ -110,6 +140,7 @@ def figures(
         ("times", 440, {"0": 32, "1": 32}),
         ("both", 330, {"1": 16}),
         ("phase", 660, {"0": 32}),
+        ("mosaic", 660, {"0": 32, "1": 32}),  # of three pointings in turn, each averaged by itself
     ],
 )
 def test_a_right_split_is_seen_to_be_the_average_of_the_calibrated_data(
@@ -136,6 +167,7 @@ def test_a_right_split_is_seen_to_be_the_average_of_the_calibrated_data(
         ("unflagged", {"lost_flags"}),
         ("all flagged", {"differ"}),
         ("a scan gone", {"missing"}),
+        ("pointings mixed up", {"missing"}),
     ],
 )
 def test_a_wrong_split_is_seen(figures: Figures, name: str, seen: set[str]) -> None:
