@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from restored_mous import EBS, MOUS
+from restored_mous import EBS, MOUS, calapply, manifest
 
 from alma_restore.workspace import Workspace
 
@@ -29,14 +29,16 @@ def workspace(tmp_path: Path) -> Workspace:
         f"member.{mous}.hifa_calimage.auxproducts.tgz",
         f"{mous}.hifa_calimage.casa_piperestorescript.py",
         f"{mous}.hifa_calimage.casa_commands.log",
-        f"{mous}.hifa_calimage.pipeline_manifest.xml",
-        f"{eb}.ms.calapply.txt",
         f"{eb}.ms.flagversions.tgz",
         f"{eb}.flagtsystemplate.txt",
         "flux.csv",
         "cont.dat",
     ):
         (made.products / name).write_text(name)
+    (made.products / f"{mous}.hifa_calimage.pipeline_manifest.xml").write_text(manifest())
+    for eb_uid in EBS:
+        calls = calapply(eb_uid, ("PHASE", "17~23"), ("TARGET", "17,19"), ("CHECK,TARGET", "21,23"))
+        (made.products / f"{eb_uid.sanitised}.ms.calapply.txt").write_text(calls)
     (made.products / f"{mous}.session_1.caltables.tgz").symlink_to(f"member.{mous}.session_1.caltables.tgz")
     for file in (made.ppr, made.report_file):
         file.write_text(file.name)

@@ -6,7 +6,7 @@ import os
 import shutil
 
 import pytest
-from restored_mous import EBS, MOUS
+from restored_mous import EBS, MOUS, calapply
 
 from alma_restore.delivery.contents import gather, link_measurement_sets
 from alma_restore.errors import DeliveryFailed
@@ -28,7 +28,7 @@ def test_the_published_set_is_delivered(workspace):
             f"{mous}.hifa_calimage.casa_piperestorescript.py",
             f"{mous}.hifa_calimage.casa_commands.log",
             f"{mous}.hifa_calimage.pipeline_manifest.xml",
-            f"{eb}.ms.calapply.txt",
+            *(f"{uid.sanitised}.ms.calapply.txt" for uid in EBS),
             f"{eb}.flagtsystemplate.txt",
             "flux.csv",
             "cont.dat",
@@ -106,6 +106,35 @@ def test_the_readme_says_how_to_open_the_data(workspace):
     assert all(f"{uid.sanitised}.ms" in readme for uid in EBS)
     assert MOUS in readme
     assert max(map(len, readme.splitlines())) <= 120
+
+
+def apply_calibration(workspace, eb_uid, *calls):
+    (workspace.products / f"{eb_uid.sanitised}.ms.calapply.txt").write_text(calapply(eb_uid, *calls))
+
+
+def test_its_examples_take_the_spectral_windows_in_which_targets_are_calibrated(workspace):
+    readme = gather(workspace, MOUS, EBS)["README.txt"].read_text()
+    assert readme.count("spw='17,19,21,23'") == readme.count("spw=") == 3  # plotms, tclean, split
+    assert all(f"{task}(" in readme for task in ("plotms", "tclean", "split"))
+
+
+def test_and_those_of_each_execution_block_where_they_differ(workspace):
+    apply_calibration(workspace, EBS[1], ("PHASE", "17"), ("", "25,27"), ("TARGET", "29"))
+    readme = gather(workspace, MOUS, EBS)["README.txt"].read_text()
+    assert f"plotms(vis='{EBS[0].sanitised}.ms', spw='17,19,21,23'" in readme
+    assert f"  {EBS[0].sanitised}.ms: spw='17,19,21,23'\n  {EBS[1].sanitised}.ms: spw='25,27,29'\n" in readme
+
+
+def test_where_nobody_says_which_they_are_all_are_taken(workspace):
+    apply_calibration(workspace, EBS[0], ("TARGET", "17"), ("TARGET", "ALMA_RB_06#BB_1"))
+    apply_calibration(workspace, EBS[1], ("PHASE", "17"))
+    readme = gather(workspace, MOUS, EBS)["README.txt"].read_text()
+    assert readme.count("spw=''") == readme.count("spw=") == 3
+
+
+def test_what_was_split_off_holds_no_other_windows(workspace):
+    split_off(workspace)
+    assert "spw=" not in gather(workspace, MOUS, EBS, SplitOptions())["README.txt"].read_text()
 
 
 def test_a_missing_measurement_set_is_named(workspace):

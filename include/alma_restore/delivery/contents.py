@@ -10,7 +10,9 @@ from typing import NoReturn
 from alma_restore.delivery import readme
 from alma_restore.delivery.sources import Source, Tar
 from alma_restore.errors import DeliveryFailed
-from alma_restore.split import SplitOptions, delivered
+from alma_restore.products import calapply
+from alma_restore.products import manifest as manifests
+from alma_restore.split import SplitOptions, delivered, window_numbers
 from alma_restore.uid import Uid
 from alma_restore.workspace import Workspace
 
@@ -72,7 +74,7 @@ def gather(
         DeliveryFailed: a MeasurementSet is missing, or a link leads out of the workspace.
     """
     names = [name for eb_uid in eb_uids for name in delivered(eb_uid, split)]
-    (workspace.root / README).write_text(readme.write(mous_uid, names, split, tar))
+    (workspace.root / README).write_text(readme.write(mous_uid, names, _calibrated_windows(workspace), split, tar))
     inside = workspace.root.resolve()
     files: dict[str, Source] = {}
     for ms in link_measurement_sets(workspace, names):
@@ -90,6 +92,17 @@ def gather(
         for weblog in sorted(run.working.glob("pipeline-*/html"))[-1:]:
             files |= _below(weblog, name, inside)
     return files
+
+
+def _calibrated_windows(workspace: Workspace) -> dict[str, str]:
+    """Of each MeasurementSet the spectral windows in which targets are calibrated, as CASA selects them; all: empty."""
+    selections = {}
+    for asdm in manifests.in_folder(workspace.products).asdms:
+        calls = calapply.read(workspace.products / asdm.calapply)
+        windows = [window_numbers(call.spw) for call in calls if not call.intent or "TARGET" in call.intent.split(",")]
+        told = sorted(frozenset().union(*windows)) if all(windows) else []  # a window's name has no number
+        selections[asdm.ms_name] = ",".join(map(str, told))
+    return selections
 
 
 def _below(folder: Path, name: str, inside: Path) -> dict[str, Path]:

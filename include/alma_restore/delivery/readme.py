@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from alma_restore.split import SplitOptions
 from alma_restore.uid import Uid
@@ -14,25 +14,33 @@ _SPLIT = """\
 In those named ..._targets.ms the column DATA holds the calibrated visibilities of what was asked for:
 {what}."""
 _OPEN_WHOLE = """\
-  plotms(vis='{ms}', ydatacolumn='corrected', xaxis='frequency', yaxis='amp')
-Image with tclean(..., datacolumn='corrected'). To go on with the calibrated data of the targets alone:
-  split(vis='{ms}', outputvis='target.ms', intent='*TARGET*', datacolumn='corrected')"""
+  plotms(vis='{ms}', spw='{spw}',
+         ydatacolumn='corrected', xaxis='frequency', yaxis='amp')
+Image with tclean(..., spw='{spw}', datacolumn='corrected').
+To go on with the calibrated data of the targets alone:
+  split(vis='{ms}', outputvis='target.ms', intent='*TARGET*',
+        spw='{spw}', datacolumn='corrected')
+Spectral windows that ALMA records for itself, such as channel averages, are not calibrated."""
 _OPEN_SPLIT = """\
   plotms(vis='{ms}', ydatacolumn='data', xaxis='frequency', yaxis='amp')
 Image with tclean(..., datacolumn='data')."""
 
 
-def write(mous_uid: Uid, names: Sequence[str], split: SplitOptions | None, tar: bool) -> str:
+def write(
+    mous_uid: Uid, names: Sequence[str], windows: Mapping[str, str], split: SplitOptions | None, tar: bool
+) -> str:
     """The text of README.txt.
 
     Args:
         names: of the MeasurementSets.
+        windows: of each whole MeasurementSet those in which targets are calibrated, as CASA selects them.
         split: what was split off.
         tar: each MeasurementSet is one tar file.
     """
     listed = "\n".join(f"  {name}{'.tar' if tar else ''}" for name in names)
     columns = "\n".join(_columns(split))
     first = names[0]
+    how_to_open = "\n".join(_open(first, {name: windows[name] for name in names if name in windows}))
     return f"""\
 Calibrated data of ALMA MOUS {mous_uid}
 
@@ -45,7 +53,7 @@ Is everything here as it was delivered?
 {_unpack(first) if tar else ""}
 Open it in CASA:
   listobs(vis='{first}')
-{(_OPEN_SPLIT if first.endswith("_targets.ms") else _OPEN_WHOLE).format(ms=first)}
+{how_to_open}
 
 What else is here
   report.html                   this restore on one page, with plots: open it in a browser
@@ -63,6 +71,16 @@ def _columns(split: SplitOptions | None) -> Iterator[str]:
         yield _WHOLE
     if split is not None:
         yield _SPLIT.format(what=split.in_words)
+
+
+def _open(first: str, windows: Mapping[str, str]) -> Iterator[str]:
+    if first not in windows:
+        yield _OPEN_SPLIT.format(ms=first)
+        return
+    yield _OPEN_WHOLE.format(ms=first, spw=windows[first])
+    if len(set(windows.values())) > 1:
+        yield "The calibrated ones differ from one MeasurementSet to another:"
+        yield from (f"  {name}: spw='{spw}'" for name, spw in windows.items())
 
 
 def _unpack(name: str) -> str:
