@@ -166,11 +166,14 @@ def _compare(found: _Found, whole: Any, small: Any, before: _Rows, after: _Rows,
     for scan, first, second in before.baselines():
         rows, made = before.where(scan, first, second), after.where(scan, first, second)
         bins = _bins(before, rows, after, made)
-        if (bins < 0).any() or numpy.unique(bins).size != made.size:
+        corrected, flagged, weight = _read(whole, before.numbers[rows], "CORRECTED_DATA", "FLAG", "WEIGHT")
+        outside = flagged[..., bins < 0]  # CASA's averages end where wholly flagged integrations begin
+        if not outside.all() or numpy.unique(bins[bins >= 0]).size != made.size:
             found.missing.append(f"scan {scan}: baseline {first}&{second} has integrations of other times")
             continue
+        if not made.size:
+            continue
         data, flag = _read(small, after.numbers[made], "DATA", "FLAG")
-        corrected, flagged, weight = _read(whole, before.numbers[rows], "CORRECTED_DATA", "FLAG", "WEIGHT")
         for number in range(made.size):
             some = bins == number
             _compare_one(

@@ -89,6 +89,18 @@ look("all flagged", chanbin="2")
 make("a scan gone", timeaverage=True, timebin="30s", scan="3")
 look("a scan gone", timebin="30s")
 
+def flag_ends(main):
+    flags, scans, times = (main.getcol(name) for name in ("FLAG", "SCAN_NUMBER", "TIME"))
+    for scan in (3, 5):
+        flags[..., (scans == scan) & (times == times[scans == scan].max())] = True
+    main.putcol("FLAG", flags)
+
+calibrated("ends flagged", flag_ends)
+make("flagged at the ends", of="ends flagged", timeaverage=True, timebin="30s")
+look("flagged at the ends", timebin="30s")
+found["ends left out"] = found.pop("flagged at the ends")
+look("flagged at the ends", of="ends flagged", timebin="30s")
+
 def point_in_turn(main):
     fields, scans, times = (main.getcol(name) for name in ("FIELD_ID", "SCAN_NUMBER", "TIME"))
     target = fields[scans == 3][0]
@@ -140,6 +152,7 @@ def figures(
         ("times", 440, {"0": 32, "1": 32}),
         ("both", 330, {"1": 16}),
         ("phase", 660, {"0": 32}),
+        ("flagged at the ends", 440, {"0": 32, "1": 32}),  # the last integration of each scan is
         ("mosaic", 660, {"0": 32, "1": 32}),  # of three pointings in turn, each averaged by itself
     ],
 )
@@ -167,6 +180,7 @@ def test_a_right_split_is_seen_to_be_the_average_of_the_calibrated_data(
         ("unflagged", {"lost_flags"}),
         ("all flagged", {"differ"}),
         ("a scan gone", {"missing"}),
+        ("ends left out", {"missing"}),  # which are not flagged
         ("pointings mixed up", {"missing"}),
     ],
 )
