@@ -16,7 +16,8 @@ from intents import casa_intents
 from ms_reader import column, opened
 
 _BASELINES_A_SCAN = 4
-_TOLERANCE = 1e-4  # of the typical amplitude; single precision keeps 1e-7
+_TOLERANCE = 1e-4  # of the typical amplitude
+_ROUNDING = float(numpy.finfo(numpy.float32).eps)  # CASA sums in single precision: of the largest, for each summand
 _ROW_COLUMNS = ("SCAN_NUMBER", "FIELD_ID", "ANTENNA1", "ANTENNA2", "TIME", "INTERVAL")
 
 
@@ -230,11 +231,13 @@ def _compare_one(
     shape = (correlations, channels, width, corrected.shape[2])
     flagged, corrected = flagged[:, :kept].reshape(shape), corrected[:, :kept].reshape(shape)
     counts = (~flagged).sum(axis=2)
-    by_row = numpy.where(flagged, 0, corrected).sum(axis=2) / numpy.maximum(counts, 1)
+    summands = numpy.where(flagged, 0, corrected)
+    by_row = summands.sum(axis=2) / numpy.maximum(counts, 1)
     expected = (by_row * weight[:, None, :]).sum(axis=2) / weight.sum(axis=1)[:, None]
     same_flags = (flagged.all(axis=3) == flagged.any(axis=3)).all(axis=2)  # else CASA's own weights would matter
     clear = same_flags & counts.any(axis=2)
-    off = numpy.abs(data - expected) > _TOLERANCE * numpy.abs(corrected).mean()
+    rounding = _ROUNDING * (width + corrected.shape[3]) * numpy.abs(summands).max(axis=(2, 3))
+    off = numpy.abs(data - expected) > numpy.maximum(_TOLERANCE * numpy.abs(corrected).mean(), rounding)
     found.compared += int(clear.sum())
     found.differ += int((clear & (flag | off | ~numpy.isfinite(data))).sum())
     found.lost_flags += int((~counts.any(axis=2) & ~flag).sum())

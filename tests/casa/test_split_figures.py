@@ -25,9 +25,11 @@ from casaconfig import config
 config.logfile = "/dev/null"
 sys.path.insert(0, sys.argv[2])
 import numpy
-from casatasks import mstransform
+from casatasks import clearcal, importasdm, mstransform
 from casatools import table
 import split_figures
+from observation import Identity
+from synthetic_sky import Sizes, write_synthetic_asdm
 
 def make(name, spw="0,1", intent="OBSERVE_TARGET#ON_SOURCE", of=sys.argv[1], **averaging):
     of = dict(vis=of, outputvis=name, datacolumn="corrected", reindex=False, spw=spw, intent=intent)
@@ -126,6 +128,26 @@ look("mosaic", of="three pointings", timebin="60s")
 shutil.copytree("mosaic", "pointings mixed up")
 spoil("pointings mixed up", mix_up)
 look("pointings mixed up", of="three pointings", timebin="60s")
+def shine(main):
+    corrected = main.getcol("CORRECTED_DATA")
+    corrected[:, 1000] *= 20_000
+    main.putcol("CORRECTED_DATA", corrected)
+
+def miss_a_part(main):
+    data = main.getcol("DATA")
+    data[:, 1000] *= 1 + 4e-6
+    main.putcol("DATA", data)
+
+of_one = Identity("uid://A002/Xb/X1", "uid://A001/Xb/X1", "uid://A001/Xb/X2", "uid://A001/Xb/X3")
+write_synthetic_asdm(Path("maser"), of_one, "2023-01-01T00:00:00", Sizes(antennas=5, windows=1, channels=1920), 1)
+importasdm("maser", vis="maser.ms", process_caldevice=False)
+clearcal("maser.ms")
+spoil("maser.ms", shine)
+make("bright line", spw="0", of="maser.ms", timeaverage=True, timebin="30s")
+look("bright line", of="maser.ms", timebin="30s")
+shutil.copytree("bright line", "wrong line")
+spoil("wrong line", miss_a_part)
+look("wrong line", of="maser.ms", timebin="30s")
 Path(sys.argv[3]).write_text(json.dumps(found))
 """
 
@@ -153,6 +175,7 @@ def figures(
         ("both", 330, {"1": 16}),
         ("phase", 660, {"0": 32}),
         ("flagged at the ends", 440, {"0": 32, "1": 32}),  # the last integration of each scan is
+        ("bright line", 60, {"0": 1920}),  # of a maser: rounded by more than the other channels amount to
         ("mosaic", 660, {"0": 32, "1": 32}),  # of three pointings in turn, each averaged by itself
     ],
 )
@@ -182,6 +205,7 @@ def test_a_right_split_is_seen_to_be_the_average_of_the_calibrated_data(
         ("a scan gone", {"missing"}),
         ("ends left out", {"missing"}),  # which are not flagged
         ("pointings mixed up", {"missing"}),
+        ("wrong line", {"differ"}),
     ],
 )
 def test_a_wrong_split_is_seen(figures: Figures, name: str, seen: set[str]) -> None:
