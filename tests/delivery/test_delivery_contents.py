@@ -29,6 +29,7 @@ def test_the_published_set_is_delivered(workspace):
             f"{mous}.hifa_calimage.casa_commands.log",
             f"{mous}.hifa_calimage.pipeline_manifest.xml",
             *(f"{uid.sanitised}.ms.calapply.txt" for uid in EBS),
+            f"{eb}.ms.flagversions.tgz",
             f"{eb}.flagtsystemplate.txt",
             "flux.csv",
             "cont.dat",

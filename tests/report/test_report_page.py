@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import copy
 import re
+import shutil
+import subprocess
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 from lxml import html
 from small_mous import EBS, FIRST, MOUS
-from verified_restore import Verified, ago
+from verified_restore import TIMINGS, Verified, ago
 
 from alma_restore.archive.records import ProductFile
 from alma_restore.catalogue.records import StageTiming
-from alma_restore.products import calapply
-from alma_restore.report import plots
+from alma_restore.products import calapply, manifest, staging
+from alma_restore.report import compose, plots
 from alma_restore.report.plots import Plots
 from alma_restore.restore import calibrating
+from alma_restore.workspace import Workspace
 
 HOSTILE = "</pre></code><script>alert(1)</script><img src=x onerror=alert(1)>\"'"
 
@@ -163,6 +167,31 @@ def test_it_tells_how_to_do_it_by_hand(page: Any, verified: Verified) -> None:
     ]
     assert by_hand.count("applycal(vis=") == len(applied)
     assert all(table in by_hand for call in applied for table in call.gaintable)
+
+
+def test_by_hand_the_delivered_files_get_the_names_that_the_manifest_has_for_them(
+    verified: Verified, tmp_path: Path
+) -> None:
+    workspace = Workspace(shutil.copytree(verified.workspace.root, tmp_path / "spool", symlinks=True))
+    needed = manifest.in_folder(workspace.products).needed
+    delivered = [workspace.products / product["name"] for product in verified.facts["products"]]
+    for number, file in enumerate(delivered):
+        if file.name in needed:  # the archive puts `member.` before it
+            delivered[number] = file.rename(file.with_name(f"member.{file.name}"))
+    staging.stage(workspace, delivered)
+    by_hand = tmp_path / "products"
+    by_hand.mkdir()
+    for file in delivered:
+        shutil.copy(file, by_hand)
+    compose.write(workspace, verified.installation, verified.facts, TIMINGS, verified.plots)
+    page = html.parse(workspace.root / "report.html")
+    (links,) = (pre.text for pre in page.iter("pre") if (pre.text or "").startswith("ln -s "))
+    subprocess.run(["bash", "-e"], input=links, text=True, cwd=by_hand, check=True)
+    assert all((by_hand / name).read_bytes() == (workspace.products / name).read_bytes() for name in needed)
+
+
+def test_where_no_name_differs_nothing_is_said_of_links(page: Any) -> None:
+    assert "ln -s" not in said(page)
 
 
 def test_another_casa_than_calibrated_is_told_plainly(verified: Verified) -> None:

@@ -29,6 +29,7 @@ _PRODUCTS = (
     "*cont.dat",
     "*flag*template.txt",
     "*.caltables.tgz",
+    "*.flagversions.tgz",
     "*pipeline_manifest.xml",
 )
 """Names of the calibration's products that are handed on, with whatever prefix they were delivered."""

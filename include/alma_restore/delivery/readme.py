@@ -60,8 +60,9 @@ What else is here
   restore.json                  what was checked after the restore, with the figures
   PPR.xml                       the pipeline processing request of this restore
   *.caltables.tgz, *.calapply.txt   the calibration tables, and how they were applied
+  *.flagversions.tgz            the flags at the end of the observatory's calibration
   *pipeline_manifest.xml        what the observatory's calibration run made, and with which CASA
-  *casa_piperestorescript.py    restores by hand; *casa_pipescript.py calibrates anew
+  *casa_piperestorescript.py    restores by hand, as report.html tells; *casa_pipescript.py calibrates anew
   *.weblog.tgz                  the web pages of the calibration run
 """
 

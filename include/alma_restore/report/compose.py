@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from alma_restore import __version__, units
 from alma_restore.casa.installation import Installation
 from alma_restore.catalogue.records import StageTiming
+from alma_restore.products import manifest as manifests
 from alma_restore.report.plots import Plot, Plots
 from alma_restore.rules.casa_version import CasaVersion
 from alma_restore.uid import Uid
@@ -112,6 +113,7 @@ def write(
         "blocks": [_block(workspace, facts, Uid(text), plots) for text in facts["execution_blocks"]],
         "stages": stages,
         "restore_script": _restore_script(facts),
+        "links": "\n".join(_links(workspace)),
         "command": shlex.join(installation.argv(Path("../PPR.xml"), cores=1)),
         "task_calls": _task_calls(workspace),
         "made_at": made_at,
@@ -214,6 +216,14 @@ def _task_calls_of_run(run: Workspace) -> str:
 
 def _restore_script(facts: Mapping[str, Any]) -> str:
     return next((file["name"] for file in facts["products"] if file["name"].endswith(_RESTORE_SCRIPT)), "")
+
+
+def _links(workspace: Workspace) -> Iterator[str]:
+    """The commands that do what staging did: give delivered files the names that the manifest has for them."""
+    for name in manifests.in_folder(workspace.products).needed:
+        link = workspace.products / name
+        if link.is_symlink():
+            yield shlex.join(("ln", "-s", str(link.readlink()), name))
 
 
 def read_templates() -> None:
