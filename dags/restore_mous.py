@@ -14,7 +14,7 @@ request. While it waits for a retry, the disk is full or the archive's database 
 records contradict each other. *run_casa*: the log shows the end of CASA's; clear the task to run it again.
 A running CASA is found again, not started twice. With `casa.jobs = "eb"` there is one for each execution block, and the
 first that fails stops the others. *verify*: CASA ended, and the result is not good: look at restore.json in the
-workspace. *deliver*: the destination; clear the task when it is mended.
+workspace; clear *run_casa* to have it made anew. *deliver*: the destination; clear the task when it is mended.
 
 **Try it.** `./run demo --serve`, then Trigger with uid://A001/X12d1/X23e.
 """

@@ -6,6 +6,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
 from pydantic import (
@@ -31,6 +32,9 @@ UNASKED: frozenset[Origin] = frozenset({"detection", "backfill"})
 _NOT_IN_A_RUN_ID = re.compile(r"[^A-Za-z0-9_.~:+-]|\.(?=\.)")
 """Airflow takes no two dots in a row either."""
 
+_BEFORE_THE_QUEUE = timedelta(days=365)
+"""Longer than anything is queued."""
+
 _EMAIL: TypeAdapter[str] = TypeAdapter(EmailStr)
 
 REQUEST_FIELDS_HELP = "mous_uid or eb_uid, casa_version, email, destination, split, tar"
@@ -44,6 +48,15 @@ def run_id_of(correlation_id: str) -> str:
     if legal != correlation_id:
         legal += "_" + hashlib.sha256(correlation_id.encode()).hexdigest()[:8]
     return f"restore__{legal}"
+
+
+def due_since() -> str:
+    """The moment since which the run of somebody's request is due, for Airflow's `run_after`.
+
+    Airflow 3.3 starts the queued runs of a DAG in the order of this moment. What a backfill or a sweep has found can be
+    queued for weeks; a person, or a program that asks for one, comes before it.
+    """
+    return (datetime.now(timezone.utc) - _BEFORE_THE_QUEUE).isoformat()
 
 
 class BadRequest(Refused):

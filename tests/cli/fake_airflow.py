@@ -110,7 +110,7 @@ class FakeAirflow:
             "queued_at": "2026-11-23T19:26:35.472226Z",
             "start_date": None,
             "end_date": None,
-            "run_after": "2026-11-23T19:26:35.445554Z",
+            "run_after": body.get("run_after", "2026-11-23T19:26:35.445554Z"),
             "run_type": "manual",
             "state": "queued",
             "triggered_by": "rest_api",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from itertools import product
 
 import pytest
 
 from alma_restore.client.rest import AirflowRest, Credentials
 from alma_restore.errors import Misconfigured, NotAvailable, Refused
+from alma_restore.request import RestoreRequest
 
 CONF = {"mous_uid": "uid://A001/X12d1/X23e"}
 
@@ -126,3 +128,16 @@ def test_a_backfill_is_asked_for_again_while_airflows_sqlite_is_busy(airflow, re
     with pytest.raises(NotAvailable, match="Database is locked"):
         rest.create_backfill({})
     assert airflow.calls.count("POST /api/v2/backfills") == 4 + 12
+
+
+def test_a_run_is_due_before_what_is_queued_and_listed_by_when_it_was_asked_for(airflow):
+    rest = AirflowRest(airflow.url, Credentials())
+    for key in ("first", "second"):
+        asked = RestoreRequest(mous_uid="uid://A001/X12d1/X23e", correlation_id=key)
+        assert rest.trigger(asked.run_id, asked.as_conf())
+    first, second = (datetime.fromisoformat(run["run_after"]) for run in airflow.runs.values())
+    assert first < second < datetime.now(timezone.utc) - timedelta(days=300)
+    airflow.runs["restore__first"]["queued_at"] = "2026-11-20T08:00:00Z"
+    since = datetime(2026, 11, 21, tzinfo=timezone.utc)
+    assert [run["dag_run_id"] for run in rest.runs(since=since)] == ["restore__second"]
+    assert len(list(rest.runs())) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from fastapi import FastAPI, HTTPException, Request
@@ -75,9 +76,9 @@ def runs(airflow):
 
 def test_a_run_is_triggered_with_its_conf(airflow, runs):
     asyncio.run(runs.trigger("new", {"mous_uid": "u"}))
-    assert airflow.asked == [
-        ("POST", "dagRuns", {"dag_run_id": "new", "logical_date": None, "conf": {"mous_uid": "u"}})
-    ]
+    ((method, path, body),) = airflow.asked
+    assert (method, path, body["dag_run_id"], body["logical_date"]) == ("POST", "dagRuns", "new", None)
+    assert body["conf"] == {"mous_uid": "u"}
 
 
 def test_a_run_that_exists_is_left_alone(runs):
@@ -113,6 +114,21 @@ def test_what_did_not_succeed_and_all_behind_it_is_cleared(airflow, runs):
     assert body["include_downstream"]
     assert not body["only_failed"]
     assert not body["dry_run"]
+
+
+def test_what_verification_rejected_is_made_anew(airflow, runs):
+    blocks = [("run_casa", index, "success") for index in range(2)]
+    airflow.instances["a run"] = [[("write_ppr", -1, "success"), *blocks, ("verify", -1, "failed")]]
+    asyncio.run(runs.retry("a run", {}))
+    assert airflow.asked[0][2]["task_ids"] == [["run_casa", 0], ["run_casa", 1], "verify"]
+
+
+def test_a_persons_run_comes_before_what_a_backfill_has_queued(airflow, runs):
+    """Airflow starts queued runs in the order of this moment; of two persons the first one comes first."""
+    for run_id in ("first", "second"):
+        asyncio.run(runs.trigger(run_id, {}))
+    first, second = (datetime.fromisoformat(body["run_after"]) for _, _, body in airflow.asked)
+    assert first < second < datetime.now(timezone.utc) - timedelta(days=300)
 
 
 def test_of_a_run_with_many_execution_blocks_the_one_that_failed_is_cleared(airflow, runs):

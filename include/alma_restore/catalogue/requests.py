@@ -188,6 +188,12 @@ class Requests(Store):
                 map(_record, session.scalars(select(RequestRow).where(*wanted).order_by(RequestRow.created_at)))
             )
 
+    def with_workspace(self) -> tuple[str, ...]:
+        """The ids of the ended requests that have a workspace, newest first."""
+        wanted = (RequestRow.workspace != "", RequestRow.state.in_(ENDS))
+        with self._read() as session:
+            return tuple(session.scalars(select(RequestRow.id).where(*wanted).order_by(*_NEWEST_FIRST)))
+
     def find(
         self,
         *,

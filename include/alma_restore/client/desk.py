@@ -18,6 +18,7 @@ from alma_restore.client.rest import RESTORE_DAG_ID, AirflowRest, Credentials
 from alma_restore.client.restores import RestoreStatus, from_catalogue, from_run
 from alma_restore.errors import NotAvailable, Refused
 from alma_restore.request import RestoreRequest, run_id_of
+from alma_restore.restore import again
 from alma_restore.settings import Settings, settings
 from alma_restore.uid import Uid
 
@@ -38,7 +39,6 @@ _RUNS_OF_STATE = {
     "cancelled": "success",  # its clean-up alone ended well
     "failed": "failed",
 }
-_FIRST_TASK = "open_request"
 _LAST_TASK = "deliver"
 
 _A_BATCH = 100
@@ -180,8 +180,8 @@ class Desk:
         record = self._by_id(told.request_id)  # as its clean-up leaves it
         is_gone = record is not None and not record.workspace
         anew = from_start or is_gone or told.state in ("cancelled", "expired")
-        undone = [] if anew else _undone(self.airflow.task_instances(told.run_id))
-        self.airflow.clear(told.run_id, undone or [_FIRST_TASK])
+        tasks = again.to_be_cleared(self.airflow.task_instances(told.run_id), anew)
+        self.airflow.clear(told.run_id, tasks or [again.FIRST_TASK])
         if self.catalogue is None or not told.request_id:
             return replace(told, state="accepted", stage="", reason="", ended_at=None)
         with suppress(IllegalTransition):  # its first task was quicker
@@ -298,7 +298,7 @@ class Desk:
 
     def _status_of_run(self, run: dict[str, Any]) -> RestoreStatus:
         run_id = run["dag_run_id"]
-        opened = self.airflow.xcom(run_id, _FIRST_TASK, "opened") or {}
+        opened = self.airflow.xcom(run_id, again.FIRST_TASK, "opened") or {}
         return from_run(
             run,
             self.airflow.task_instances(run_id),
@@ -306,15 +306,6 @@ class Desk:
             workspace=str(opened.get("workspace", "")),
             delivered_to=str(self.airflow.xcom(run_id, _LAST_TASK) or ""),
         )
-
-
-def _undone(tasks: list[dict[str, Any]]) -> list[str | tuple[str, int]]:
-    """The tasks that are to run again: all that did not succeed, of a mapped task the instance."""
-    return [
-        (task["task_id"], task["map_index"]) if task["map_index"] >= 0 else task["task_id"]
-        for task in tasks
-        if task["state"] != "success"
-    ]
 
 
 def _is_for(told: RestoreStatus, wanted: Uid | None) -> bool:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ import httpx
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random
 
 from alma_restore.errors import Misconfigured, NotAvailable, Refused
+from alma_restore.request import due_since
 
 RESTORE_DAG_ID = "restore_mous"
 DETECTION_DAG_ID = "detect_calibrations"
@@ -42,6 +44,11 @@ class Credentials:
         )
 
 
+def asked_at(run: Mapping[str, Any]) -> datetime:
+    """When a run was asked for, or cleared; `run_after` says something else (`request.due_since`)."""
+    return datetime.fromisoformat((run["queued_at"] or run["run_after"]).replace("Z", "+00:00"))  # for Python 3.10
+
+
 class AirflowRest:
     """One Airflow, by its REST API.
 
@@ -63,7 +70,7 @@ class AirflowRest:
 
     def trigger(self, run_id: str, conf: Mapping[str, Any]) -> bool:
         """Start a restore under this run id; False when that run exists already."""
-        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
+        body = {"dag_run_id": run_id, "logical_date": None, "run_after": due_since(), "conf": dict(conf)}
         answer = self._call("POST", f"dags/{RESTORE_DAG_ID}/dagRuns", json=body, expected=(409,))
         return answer.status_code != 409
 
@@ -78,13 +85,13 @@ class AirflowRest:
 
         Args:
             conf_contains: anywhere in the JSON of what was asked: a uid finds every one that begins with it, too.
+            since: when they were asked for.
         """
         wanted: dict[str, Any] = {"order_by": "-id", "state": list(states)}
         if conf_contains:
             wanted["conf_contains"] = conf_contains
-        if since:
-            wanted["run_after_gte"] = since.isoformat()
-        return self._pages(f"dags/{RESTORE_DAG_ID}/dagRuns", "dag_runs", wanted)
+        found = self._pages(f"dags/{RESTORE_DAG_ID}/dagRuns", "dag_runs", wanted)
+        return takewhile(lambda run: since is None or asked_at(run) >= since, found)
 
     def task_instances(self, run_id: str) -> list[dict[str, Any]]:
         """The task instances of a run."""
@@ -116,12 +123,12 @@ class AirflowRest:
         """Mark a run as failed: its running tasks are stopped, its clean-up still runs."""
         self._call("PATCH", _run_path(run_id), json={"state": "failed"})
 
-    def clear(self, run_id: str, tasks: list[str | tuple[str, int]]) -> None:
+    def clear(self, run_id: str, tasks: Sequence[str | tuple[str, int]]) -> None:
         """Run these tasks, and all that follow them, again."""
         body = {
             "dry_run": False,
             "dag_run_id": run_id,
-            "task_ids": tasks,
+            "task_ids": list(tasks),
             "only_failed": False,
             "include_downstream": True,
             "reset_dag_runs": True,

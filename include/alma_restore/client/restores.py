@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from alma_restore.catalogue.records import DeliveryRecord, RequestRecord, request_number
 from alma_restore.catalogue.states import DELIVERED, ENDS, State
+from alma_restore.client.rest import asked_at
 from alma_restore.errors import Refused
 from alma_restore.uid import Uid
 
@@ -143,7 +144,7 @@ def from_run(run: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]] = (), **
         email=str(conf.get("email") or ""),
         requested_by=str(conf.get("requested_by") or run["triggering_user_name"] or ""),
         reason="Its run failed in Airflow; the log of the failed task has the reason." if state == "failed" else "",
-        created_at=_time(run["queued_at"] or run["run_after"]),
+        created_at=asked_at(run),
         ended_at=_time(run["end_date"]),
         told_by="airflow",
         **told,

@@ -76,8 +76,10 @@ def close(house: House, request_id: str, stopped: str = "") -> RequestRecord:
 
 def remove_workspace(house: House, record: RequestRecord) -> None:
     """Remove the workspace of an ended request; tried again, it begins from its first stage."""
-    Workspace(Path(record.workspace)).remove()
-    house.catalogue.set_workspace(record.id, "")
+    workspace = Workspace(Path(record.workspace))
+    workspace.remove()
+    if not workspace.root.exists():  # else it has been tried again at this very moment
+        house.catalogue.set_workspace(record.id, "")
 
 
 def stop_casa(house: House, record: RequestRecord) -> bool:

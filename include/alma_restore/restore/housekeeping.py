@@ -66,12 +66,10 @@ def remove_old_workspaces(house: House) -> list[str]:
     until = now - timedelta(days=house.settings.workspace_keep_days)
     spool = house.settings.spool_root.resolve()
     removed, problems = [], []
-    for listed in _requests(house, now - _CLOSED_AFTER):
-        # Looked at anew: it may have been tried again while others were removed.
-        record = house.catalogue.get(listed.id) if listed.workspace and Path(listed.workspace).exists() else listed
-        folder = Path(record.workspace) if record.workspace else None
-        ended_at = record.ended_at if record.ended else None
-        if not (folder and ended_at and folder.resolve().parent == spool and folder.exists()):
+    for request_id in house.catalogue.with_workspace():
+        record = house.catalogue.get(request_id)  # it may have been tried again while others were removed
+        folder, ended_at = Path(record.workspace), record.ended_at
+        if not (record.workspace and ended_at and folder.resolve().parent == spool and folder.exists()):
             continue
         is_due = ended_at < until or (ended_at < now - _CLOSED_AFTER and not closing.is_kept(house, record))
         if closing.stop_casa(house, record) and is_due:

@@ -16,12 +16,12 @@ import httpx
 from fastapi import Depends, Request
 
 from alma_restore.errors import NotAvailable
+from alma_restore.request import due_since
+from alma_restore.restore import again
 from alma_restore.web.access import RESTORE_DAG_ID
 
 _CREDENTIALS = ("authorization", "cookie")
 _ENDED = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
-
-_FIRST_TASK = "open_request"
 
 _A_PAGE = 100
 """Task instances in one answer; Airflow gives no more, whatever is asked for (its `api.maximum_page_limit`)."""
@@ -47,7 +47,7 @@ class AirflowRuns:
 
     async def trigger(self, run_id: str, conf: Mapping[str, Any]) -> None:
         """Start a run; one that exists already is left alone."""
-        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
+        body = {"dag_run_id": run_id, "logical_date": None, "run_after": due_since(), "conf": dict(conf)}
         await self._call("POST", "dagRuns", body, fine=(409,))
 
     async def cancel(self, run_id: str) -> None:
@@ -82,14 +82,13 @@ class AirflowRuns:
         if not instances:
             await self.trigger(run_id, conf)
             return
-        wanted = [each for each in instances if each["task_id"] == _FIRST_TASK or not anew]
-        undone = [_marker(each) for each in wanted if anew or each["state"] != "success"]
-        if not undone:
+        tasks = again.to_be_cleared(instances, anew)
+        if not tasks:
             raise NotAvailable(f"The run {run_id} has no task to run again.", remedy="Start a new request.")
         body = {
             "dry_run": False,
             "dag_run_id": run_id,
-            "task_ids": undone,
+            "task_ids": tasks,
             "only_failed": False,
             "include_downstream": True,
         }
@@ -127,11 +126,6 @@ class AirflowRuns:
             transport=transport, base_url="http://localhost", headers=self._credentials
         ) as client:
             yield client
-
-
-def _marker(instance: Mapping[str, Any]) -> str | list[str | int]:
-    index = instance["map_index"]
-    return instance["task_id"] if index < 0 else [instance["task_id"], index]
 
 
 def _detail(answer: httpx.Response) -> str:
