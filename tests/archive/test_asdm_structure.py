@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace as replaced
 from pathlib import Path
 
 import pytest
 
 from alma_restore.archive import bdf
 from alma_restore.archive.asdm import check_asdm
+from alma_restore.archive.asdm_structure import SpectralWindow, spectral_windows
 from alma_restore.errors import Corrupt
 from alma_restore.uid import Uid
 
@@ -252,3 +254,52 @@ def test_a_subset_without_its_data_is_found(tmp_path: Path) -> None:
     (tmp_path / "bdf").write_bytes(content[:start] + content[content.index(b"--MIME_boundary-2--") :])
     with pytest.raises(Corrupt, match="lacks autoData"):
         bdf.read(tmp_path / "bdf")
+
+
+def test_spectral_windows_are_numbered_as_importasdm_numbers_them(asdm: Path) -> None:
+    """By their ids, in whatever order the table has them; those without data come last."""
+    table = asdm / "SpectralWindow.xml"
+    row = re.search("<row>.*</row>", table.read_text(), re.DOTALL)[0]
+    rows = [
+        re.sub("#BB_1#", f"#BB_{tag}#", row).replace("SpectralWindow_0<", f"SpectralWindow_{tag}<")
+        for tag in (3, 10, 2)
+    ]
+    replace(table, row, "\n".join(rows))
+    used = (asdm / "DataDescription.xml").read_text()
+    description = re.search("<row>.*</row>", used, re.DOTALL)[0]
+    both = [description.replace("SpectralWindow_0<", f"SpectralWindow_{tag}<") for tag in (10, 3)]
+    replace(asdm / "DataDescription.xml", description, "\n".join(both))
+    assert [window.name.split("#")[2] for window in spectral_windows(asdm)] == ["BB_3", "BB_10", "BB_2"]
+
+
+@pytest.mark.parametrize(("element", "value"), [("spectralWindowId", "SpectralWindow"), ("refFreq", "1 GHz")])
+def test_a_spectral_window_that_cannot_be_read_is_damage(asdm: Path, element: str, value: str) -> None:
+    table = asdm / "SpectralWindow.xml"
+    table.write_text(re.sub(f"<{element}>[^<]*<", f"<{element}>{value}<", table.read_text()))
+    with pytest.raises(Corrupt, match=f"SpectralWindowTable has {element} '{value}' where a number belongs"):
+        spectral_windows(asdm)
+
+
+NAMED = SpectralWindow("X1#ALMA_RB_03#BB_1#SW-01#FULL_RES", "BB_1", 128, 97e9)
+OF_CYCLE_0 = SpectralWindow("", "BB_1", 128, 97e9)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (NAMED, replaced(NAMED, hz=97.02e9), True),
+        (NAMED, replaced(NAMED, name="X2/X3#X1#ALMA_RB_03#BB_1#SW-01#FULL_RES"), True),
+        (NAMED, replaced(NAMED, name="ALMA_RB_03#BB_1#SW-01#FULL_RES"), True),
+        (NAMED, replaced(NAMED, name="X1#ALMA_RB_03#BB_2#SW-01#FULL_RES"), False),
+        (NAMED, replaced(NAMED, name="X2#ALMA_RB_03#BB_1#SW-01#FULL_RES"), False),
+        (NAMED, OF_CYCLE_0, True),
+        (OF_CYCLE_0, replaced(OF_CYCLE_0, hz=97.02e9), True),  # seen from the Earth in another season
+        (OF_CYCLE_0, replaced(OF_CYCLE_0, hz=99e9), False),
+        (OF_CYCLE_0, replaced(OF_CYCLE_0, channels=3840), False),
+        (OF_CYCLE_0, replaced(OF_CYCLE_0, baseband="BB_2"), False),
+    ],
+)
+def test_spectral_windows_are_the_same_by_name_or_where_they_have_none_by_what_they_observe(
+    one: SpectralWindow, other: SpectralWindow, same: bool
+) -> None:
+    assert (one.is_of_the_setup_of(other), other.is_of_the_setup_of(one)) == (same, same)

@@ -96,6 +96,16 @@ def asdm_missing(archive):
     shutil.rmtree(archive / "asdm" / "uid___A002_Xcc8b1f_X2d1a")
 
 
+def windows_numbered_otherwise(archive):
+    table = archive / "asdm" / "uid___A002_Xd248b5_Xcc1" / "SpectralWindow.xml"
+    text = (
+        table.read_text()
+        .replace("SpectralWindow_0", "SpectralWindow_7")
+        .replace("SpectralWindow_1", "SpectralWindow_0")
+    )
+    table.write_text(text.replace("SpectralWindow_7", "SpectralWindow_1"))
+
+
 def database_gone(archive):
     (archive / "metadata.sqlite").unlink()
 
@@ -154,6 +164,12 @@ BAD = [
     ({"mous_uid": ONE_EB, "casa_version": "5.1.1-5"}, None, "refused", ["5.1.1-5"]),
     ({"mous_uid": ONE_EB, "destination": "/etc"}, None, "refused", ["/etc"]),
     ({"mous_uid": ONE_EB, "split": {"spw": "1,99"}}, None, "refused", ["spectral window 99"]),
+    (
+        {"mous_uid": MAIN, "split": {"spw": "1"}},
+        windows_numbered_otherwise,
+        "refused",
+        ["Spectral window 1", "#BB_2#", "uid://A002/Xd248b5/Xa7a", "#BB_1#", "uid://A002/Xd248b5/Xcc1"],
+    ),
     ({"mous_uid": "uid://A001/X12a3/X80e"}, None, "refused", ["by hand", "scriptForCalibration.py"]),
     ({"mous_uid": ONE_EB}, product_missing, "failed", ["flagversions.tgz"]),
     ({"mous_uid": ONE_EB}, tgz_cut_short, "failed", ["caltables.tgz"]),

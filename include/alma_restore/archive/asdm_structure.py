@@ -14,6 +14,8 @@ from alma_restore.errors import Corrupt, Refused
 from alma_restore.uid import Uid
 
 _REMEDY = "Export the execution block again; if it stays so, its copy in the archive is damaged."
+_DOPPLER = 5e-4
+"""How far the Earth's and a planet's motion move a frequency between two observations, at most."""
 _BINARY_TABLE_BEGINS = b"MIME-Version"
 _BINARY_TABLE_ENDS = b"--MIME_boundary--"
 
@@ -42,6 +44,36 @@ class AsdmFacts:
     antennas: int
     spectral_windows: int
     ms_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpectralWindow:
+    """A spectral window of an execution block.
+
+    Attributes:
+        name: such as `X100000000#ALMA_RB_03#BB_1#SW-01#FULL_RES`; empty in data of Cycle 0.
+        baseband: such as `BB_1`.
+        channels: how many.
+        hz: its reference frequency.
+    """
+
+    name: str
+    baseband: str
+    channels: int
+    hz: float
+
+    def is_of_the_setup_of(self, other: SpectralWindow) -> bool:
+        """Do two execution blocks mean the same by them? Later cycles put more in front of a name.
+
+        Source: the pipeline's match_spw_basename.
+        """
+        if self.name and other.name:
+            return self.name.endswith(other.name) or other.name.endswith(self.name)
+        same = (self.baseband, self.channels) == (other.baseband, other.channels)
+        return same and abs(self.hz - other.hz) <= _DOPPLER * other.hz
+
+    def __str__(self) -> str:
+        return self.name or f"{self.channels} channels of {self.baseband} at {self.hz / 1e9:.3f} GHz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +117,27 @@ def check_asdm(folder: Path) -> AsdmFacts:
         spectral_windows=tables.get("SpectralWindow", 0),
         ms_rows=_ms_rows(folder, main),
     )
+
+
+def spectral_windows(folder: Path) -> tuple[SpectralWindow, ...]:
+    """The spectral windows of an ASDM in the order in which importasdm numbers them: those with data first.
+
+    Raises:
+        Corrupt: their table is damaged.
+
+    Source: reorderSwIds in CASA's importasdm.
+    """
+    with_data = {_tag(row, "spectralWindowId") for row in _rows(folder, "DataDescription")}
+    found = {
+        _tag(row, "spectralWindowId"): SpectralWindow(
+            name=_text(row, "name"),
+            baseband=_text(row, "basebandName"),
+            channels=_number(row, "numChan"),
+            hz=_real(row, "refFreq"),
+        )
+        for row in _rows(folder, "SpectralWindow")
+    }
+    return tuple(found[tag] for tag in sorted(found, key=lambda tag: (tag not in with_data, tag)))
 
 
 def _contents(folder: Path) -> tuple[Uid, dict[str, int]]:
@@ -178,8 +231,28 @@ def _text(row: etree._Element, name: str) -> str:
 
 
 def _number(row: etree._Element, name: str) -> int:
+    return _whole_number(row, name, _text(row, name))
+
+
+def _tag(row: etree._Element, name: str) -> int:
+    """The number in an id such as `SpectralWindow_17`."""
+    return _whole_number(row, name, _text(row, name).rpartition("_")[2])
+
+
+def _real(row: etree._Element, name: str) -> float:
     text = _text(row, name)
+    try:
+        return float(text)
+    except ValueError as error:
+        raise _no_number(row, name, text) from error
+
+
+def _whole_number(row: etree._Element, name: str, text: str) -> int:
     if not text.isdecimal() or len(text) > bdf.LONGEST_NUMBER:
-        document = guarded_xml.local_name(row.getroottree().getroot())
-        raise Corrupt(f"{document} has {name} {text[:80]!r} where a number belongs.", remedy=_REMEDY)
+        raise _no_number(row, name, text)
     return int(text)
+
+
+def _no_number(row: etree._Element, name: str, text: str) -> Corrupt:
+    document = guarded_xml.local_name(row.getroottree().getroot())
+    return Corrupt(f"{document} has {name} {text[:80]!r} where a number belongs.", remedy=_REMEDY)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alma_restore.archive.asdm_structure import AsdmFacts, check_asdm
+from alma_restore.archive.asdm_structure import AsdmFacts, check_asdm, spectral_windows
 from alma_restore.casa import attempts, installations, job, launchers, outcome, verification
 from alma_restore.casa.installations import Installation
 from alma_restore.casa.launchers.base import Handle, JobState
 from alma_restore.casa.verification import VerificationReport
 from alma_restore.catalogue.records import RequestRecord
-from alma_restore.errors import CasaFailed, Corrupt, NotAvailable, RestoreError
+from alma_restore.errors import CasaFailed, Corrupt, NotAvailable, Refused, RestoreError
 from alma_restore.ppr import build, commands, schema
 from alma_restore.products import calapply, staging
 from alma_restore.products import manifest as manifests
@@ -23,6 +23,7 @@ from alma_restore.restore.fetching import wanted_products
 from alma_restore.restore.house import House, mous_of
 from alma_restore.rules import sched_block, sessions
 from alma_restore.rules.sessions import Reconciled
+from alma_restore.split import SplitOptions, window_numbers
 from alma_restore.uid import Uid
 from alma_restore.workspace import Workspace, write_json
 
@@ -33,7 +34,8 @@ def stage(house: House, request_id: str) -> Manifest:
     Raises:
         Corrupt: a product is damaged.
         Inconsistent: the manifest names something that is not there, or other execution blocks than QA0 passed.
-        Refused: no suitable CASA is installed, or there are no calibrated data of what is to be split off.
+        Refused: no suitable CASA is installed, there are no calibrated data of what is to be split off, or its spectral
+            windows have other numbers in another execution block.
         Misconfigured: no registered CASA can verify what that one makes.
     """
     workspace = house.workspace(request_id)
@@ -45,6 +47,8 @@ def stage(house: House, request_id: str) -> Manifest:
     if split := record.asked.split:
         for asdm in staged.manifest.asdms:
             calapply.check_split(calapply.read(workspace.products / asdm.calapply), split, asdm.eb_uid)
+        if split.spw:
+            _check_windows(workspace, [asdm.eb_uid for asdm in staged.manifest.asdms], split)
     installed = installations.load(house.settings)
     chosen = installations.choose(staged.manifest, installed, asked=record.asked.casa_version)
     _looking(house, chosen.installation)
@@ -203,6 +207,25 @@ def run_of(house: House, request_id: str, uid: Uid) -> Workspace:
     """The workspace in which CASA restores this: an execution block's part, or the MOUS's."""
     workspace = house.workspace(request_id)
     return workspace if uid == house.catalogue.get(request_id).mous_uid else workspace.part(uid)
+
+
+def _check_windows(workspace: Workspace, eb_uids: Iterable[Uid], split: SplitOptions) -> None:
+    """Make sure that the number of a spectral window means the same one in every execution block.
+
+    Raises:
+        Refused: it does not; who asks by number would get other data of some execution blocks.
+    """
+    windows = {uid: spectral_windows(workspace.rawdata / uid.sanitised) for uid in eb_uids}
+    for number in sorted(window_numbers(split.spw)):
+        meant = [(uid, of_one[number]) for uid, of_one in windows.items() if number < len(of_one)]
+        for uid, window in meant[1:]:
+            first_uid, first = meant[0]
+            if not window.is_of_the_setup_of(first):
+                raise Refused(
+                    f"Spectral window {number} is {first} in {first_uid}, but {window} in {uid}.",
+                    code="bad_request",
+                    remedy="Ask for the split without numbers of spectral windows, or for the restore without a split.",
+                )
 
 
 def _cancel(house: House, workspace: Workspace) -> None:
