@@ -18,6 +18,7 @@ from small_mous import EBS, FIRST
 from verified_restore import Verified
 
 from alma_restore.casa.casa_home import CASA_SIDE
+from alma_restore.casa.installation import Installation
 from alma_restore.report import plots
 from alma_restore.workspace import Workspace
 
@@ -131,6 +132,24 @@ def test_plots_that_cannot_be_drawn_are_a_sentence_and_no_failure(verified: Veri
     shutil.copy(verified.workspace.logs / f"{FIRST.sanitised}.ms.samples.npz", workspace.logs)
     broken = verified.installation.model_copy(update={"environment": {"PYTHONPATH": str(_broken_matplotlib(tmp_path))}})
     assert "No display, no ink" in plots.draw(workspace, broken, [FIRST]).missing
+
+
+def test_every_execution_block_has_its_own_time_to_be_drawn_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One limit for all made the plots of a large MOUS vanish."""
+    limits: list[float] = []
+
+    def too_slow(command: list[str], *, timeout: float, **_: Any) -> None:
+        limits.append(timeout)
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(subprocess, "run", too_slow)
+    installation = Installation(
+        name="slow", engine="pipeline", casa_version="6.6.1", home=tmp_path, python=tmp_path / "py", scriptdir=tmp_path
+    )
+    workspace = Workspace(tmp_path / "spool").create({})
+    for ebs in (1, 2, 100):
+        assert "timed out" in plots.draw(workspace, installation, [FIRST] * ebs).missing
+    assert limits == [90, 120, 3060]
 
 
 def _broken_matplotlib(folder: Path) -> Path:

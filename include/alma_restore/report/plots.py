@@ -14,7 +14,9 @@ from alma_restore.casa.installation import Installation
 from alma_restore.uid import Uid
 from alma_restore.workspace import Workspace
 
-_TIME_LIMIT_S = 300.0
+_START_LIMIT_S = 60.0
+_LIMIT_PER_EB_S = 30.0
+"""Ten times what the plots of an execution block may cost in processor time (tests/report/test_report_plots.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def draw(workspace: Workspace, installation: Installation, eb_uids: Sequence[Uid
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=workspace.logs,
-                timeout=_TIME_LIMIT_S,
+                timeout=_START_LIMIT_S + _LIMIT_PER_EB_S * len(eb_uids),
                 check=True,
             )
         drawn = json.loads(result.read_text())
