@@ -19,7 +19,7 @@ from alma_restore.demo.metadata import write_many
 from alma_restore.restore.house import House
 from alma_restore.rules import eligibility
 from alma_restore.settings import DeliverySettings, Settings
-from alma_restore.web import access, airflow_runs, searching
+from alma_restore.web import access, airflow_runs, progress, searching
 from alma_restore.web import house as houses
 from alma_restore.web.answers import Answers
 from alma_restore.web.app import create_app
@@ -54,6 +54,12 @@ def house(tmp_path, metadata_file, empty_catalogue):
 def patience(monkeypatch):
     """However busy the machine, a page shows all that it can."""
     monkeypatch.setattr(searching, "PATIENCE_S", math.inf)
+
+
+@pytest.fixture(autouse=True)
+def fresh_sizes(monkeypatch):
+    """However soon a test looks again, it sees what has come meanwhile."""
+    monkeypatch.setattr(progress, "SIZE_KEPT_S", 1e-9)
 
 
 @pytest.fixture

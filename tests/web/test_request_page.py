@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import os
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -51,6 +53,15 @@ def test_what_is_fetched_and_calibrated_is_counted(client, house, request_id, wo
     assert told["fetched"] == "2 kB"
     (workspace.working / "uid___A002_X1_X1.ms").mkdir()
     assert live(client, request_id)["texts"]["ebs"] == "1 of 2 in CASA"
+
+
+def test_what_is_fetched_is_not_looked_through_anew_for_every_visitor(client, request_id, workspace, monkeypatch):
+    monkeypatch.setattr(progress, "SIZE_KEPT_S", math.inf)
+    (workspace.products / "a.tgz").write_bytes(b"x" * 500)
+    walked, walk = [], os.walk
+    monkeypatch.setattr(os, "walk", lambda folder: walked.append(folder) or walk(folder))
+    assert {live(client, request_id)["texts"]["fetched"] for _ in range(3)} == {"500 B"}
+    assert walked == [workspace.rawdata, workspace.products]
 
 
 def test_the_expected_size_is_told_where_the_archive_knows_it(client, house, restorable, tmp_path):

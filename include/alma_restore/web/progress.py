@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from pathlib import Path
 from statistics import median
 from typing import Literal
@@ -14,6 +16,7 @@ from typing import Literal
 from alma_restore.casa import attempts
 from alma_restore.catalogue.records import RequestRecord, StageTiming
 from alma_restore.catalogue.states import DELIVERED
+from alma_restore.errors import Refused
 from alma_restore.restore.house import House
 from alma_restore.uid import Uid
 from alma_restore.workspace import Workspace
@@ -36,6 +39,9 @@ PER_EB = ("Fetch", "Run CASA", "Verify", "Deliver")
 
 EARLIER_REQUESTS = 20
 """Delivered requests whose times say how long this one takes."""
+
+SIZE_KEPT_S = 10.0
+"""So long the size of what is fetched is not asked again: all its files have to be looked at, for every visitor."""
 
 LOG_LINES = 200
 _LOG_BYTES = 64 * 1024
@@ -88,15 +94,15 @@ def look(house: House, record: RequestRecord, ebs_of: Mapping[Uid, int], now: da
     )
     ends_at = estimated_end(steps, usual, now) if record.state == "running" else None
     workspace = Workspace(Path(record.workspace)) if record.workspace else None
-    eb_names = _eb_names(workspace)
+    eb_uids = _eb_uids(workspace)
     return Progress(
         steps=steps,
         fraction=1.0 if record.state in (*DELIVERED, "expired") else _fraction(steps, ends_at, now),
         ends_at=ends_at,
-        ebs=len(eb_names),
-        fetched_ebs=sum((workspace.rawdata / name).is_dir() for name in eb_names) if workspace else 0,
-        casa_ebs=sum(_has_begun(workspace, name) for name in eb_names) if workspace else 0,
-        fetched_bytes=size_of(workspace.rawdata) + size_of(workspace.products) if workspace else 0,
+        ebs=len(eb_uids),
+        fetched_ebs=sum((workspace.rawdata / uid.sanitised).is_dir() for uid in eb_uids) if workspace else 0,
+        casa_ebs=_begun(workspace, eb_uids) if workspace else 0,
+        fetched_bytes=_fetched_bytes(workspace, int(time.monotonic() / SIZE_KEPT_S)) if workspace else 0,
         log=log_tail(workspace) if workspace else "",
     )
 
@@ -167,7 +173,8 @@ def size_of(folder: Path) -> int:
 
 def log_tail(workspace: Workspace, lines: int = LOG_LINES) -> str:
     """The last lines of CASA's output in its latest attempt, however long the log is; of each of several runs."""
-    tails = {run.root.name: _log_tail(run, lines // len(workspace.runs)) for run in workspace.runs}
+    runs = workspace.runs
+    tails = {run.root.name: _log_tail(run, max(1, lines // len(runs))) for run in runs}
     begun = {name: tail for name, tail in tails.items() if tail}
     if len(tails) == 1:
         return "".join(begun.values())
@@ -204,14 +211,21 @@ def _fraction(steps: Sequence[Step], ends_at: datetime | None, now: datetime) ->
     return min(0.99, (now - first) / max(ends_at - first, timedelta(seconds=1)))
 
 
-def _has_begun(workspace: Workspace, eb_name: str) -> bool:
-    return any((run.working / f"{eb_name}.ms").is_dir() for run in workspace.runs)
+def _begun(workspace: Workspace, eb_uids: Iterable[Uid]) -> int:
+    """How many execution blocks CASA has begun with, in one run of all or in a run of each."""
+    run_of = workspace.part if workspace.parts else lambda _: workspace
+    return sum((run_of(uid).working / f"{uid.sanitised}.ms").is_dir() for uid in eb_uids)
 
 
-def _eb_names(workspace: Workspace | None) -> list[str]:
-    """The sanitised uids of the execution blocks to restore."""
+@lru_cache(maxsize=200)
+def _fetched_bytes(workspace: Workspace, _now: int) -> int:
+    """The size of what is fetched, as it was found first in this stretch of time."""
+    return size_of(workspace.rawdata) + size_of(workspace.products)
+
+
+def _eb_uids(workspace: Workspace | None) -> list[Uid]:
+    """The execution blocks to restore."""
     try:
-        listed = workspace.metadata().get("fileSetIds", []) if workspace else []
-    except (OSError, ValueError):
+        return [Uid(uid) for uid in workspace.metadata().get("fileSetIds", [])] if workspace else []
+    except (OSError, ValueError, Refused):
         return []
-    return [str(uid).replace(":", "_").replace("/", "_") for uid in listed]
