@@ -237,7 +237,7 @@ def _compare_one(
     same_flags = (flagged.all(axis=3) == flagged.any(axis=3)).all(axis=2)  # else CASA's own weights would matter
     clear = same_flags & counts.any(axis=2)
     rounding = _ROUNDING * (width + corrected.shape[3]) * numpy.abs(summands).max(axis=(2, 3))
-    off = numpy.abs(data - expected) > numpy.maximum(_TOLERANCE * numpy.abs(corrected).mean(), rounding)
+    off = numpy.abs(data - expected) > numpy.maximum(_TOLERANCE * numpy.abs(summands).mean(), rounding)
     found.compared += int(clear.sum())
     found.differ += int((clear & (flag | off | ~numpy.isfinite(data))).sum())
     found.lost_flags += int((~counts.any(axis=2) & ~flag).sum())

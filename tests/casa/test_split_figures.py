@@ -103,6 +103,19 @@ look("flagged at the ends", timebin="30s")
 found["ends left out"] = found.pop("flagged at the ends")
 look("flagged at the ends", of="ends flagged", timebin="30s")
 
+def flag_a_channel_of_no_numbers(main):
+    flags, corrected = main.getcol("FLAG"), main.getcol("CORRECTED_DATA")
+    flags[:, 7], corrected[:, 7] = True, numpy.nan
+    main.putcol("FLAG", flags)
+    main.putcol("CORRECTED_DATA", corrected)
+
+calibrated("no numbers flagged", flag_a_channel_of_no_numbers)
+make("beside no numbers", of="no numbers flagged")
+look("beside no numbers", of="no numbers flagged")
+shutil.copytree("beside no numbers", "doubled beside no numbers")
+spoil("doubled beside no numbers", lambda main: main.putcol("DATA", 2 * main.getcol("DATA")))
+look("doubled beside no numbers", of="no numbers flagged")
+
 def point_in_turn(main):
     fields, scans, times = (main.getcol(name) for name in ("FIELD_ID", "SCAN_NUMBER", "TIME"))
     target = fields[scans == 3][0]
@@ -175,6 +188,7 @@ def figures(
         ("both", 330, {"1": 16}),
         ("phase", 660, {"0": 32}),
         ("flagged at the ends", 440, {"0": 32, "1": 32}),  # the last integration of each scan is
+        ("beside no numbers", 1760, {"0": 32, "1": 32}),
         ("bright line", 60, {"0": 1920}),  # of a maser: rounded by more than the other channels amount to
         ("mosaic", 660, {"0": 32, "1": 32}),  # of three pointings in turn, each averaged by itself
     ],
@@ -206,6 +220,7 @@ def test_a_right_split_is_seen_to_be_the_average_of_the_calibrated_data(
         ("ends left out", {"missing"}),  # which are not flagged
         ("pointings mixed up", {"missing"}),
         ("wrong line", {"differ"}),
+        ("doubled beside no numbers", {"differ"}),
     ],
 )
 def test_a_wrong_split_is_seen(figures: Figures, name: str, seen: set[str]) -> None:
