@@ -100,6 +100,35 @@ def test_an_archive_can_be_read_from_any_place_on(tmp_path_factory, data):
     assert b"".join(sources.read(tar, start)) == whole[start:]
 
 
+@pytest.mark.parametrize("name", ["short", "x" * 98, "x" * 99, "x" * 100, "x" * 101, "ü", "x" * 300, "a/" * 49 + "b"])
+@pytest.mark.parametrize("modified", [0, -1, 8**11 - 1, 8**11])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_its_size_is_told_exactly_whatever_its_members_are_called(tmp_path, name, modified, is_folder):
+    member = tmp_path / "member"
+    member.mkdir() if is_folder else member.write_bytes(b"content")
+    os.utime(member, (modified, modified))
+    tar = Tar({name: member})
+    assert tar.size_bytes == len(_file(tar).getvalue())
+
+
+def test_a_member_of_more_bytes_than_a_header_has_digits_for_is_told_exactly(tmp_path):
+    for size in (8**11 - 512, 8**11):
+        (tmp_path / "sparse").touch()
+        os.truncate(tmp_path / "sparse", size)
+        tar = Tar({"big": tmp_path / "sparse"})
+        end = b"".join(tar.read(tar.size_bytes - 10_240))
+        assert len(end) == 10_240
+
+
+def test_a_file_that_grows_meanwhile_is_not_sent_in_part(tmp_path):
+    (tmp_path / "file").write_bytes(b"whole")
+    tar = Tar({"file": tmp_path / "file"})
+    assert tar.size_bytes
+    (tmp_path / "file").write_bytes(b"whole and more")
+    with pytest.raises(OSError, match="longer"):
+        list(tar.read())
+
+
 def test_a_second_delivery_changes_nothing(files, root):
     first = folder.deliver(files, root, NAME)
     before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (root / NAME).rglob("*")}

@@ -47,6 +47,19 @@ def test_the_page_offers_what_was_delivered(client, house, delivered):
         assert text in page
 
 
+def test_each_file_of_a_folder_is_looked_at_once_and_small_ones_come_together(client, delivered, monkeypatch):
+    request_id, folder = delivered
+    small = folder / "eb.ms" / "SUB"
+    for number in range(300):
+        (small / f"table.f{number}").write_bytes(b"x")
+    asked, stat = [], os.stat
+    monkeypatch.setattr(os, "stat", lambda path, **kw: asked.append(str(path)) or stat(path, **kw))
+    answer = client.get(f"/requests/{request_id}/download")
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert all(asked.count(str(file)) == 1 for file in small.iterdir())
+    assert len(list(downloads.tar_of(small, "SUB").read())) == 1
+
+
 @pytest.mark.parametrize("what", ["download", "files/eb.ms"])
 def test_a_folder_comes_as_tar_of_the_told_length(client, delivered, what):
     request_id, folder = delivered

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,8 +66,19 @@ def items(folder: Path) -> list[Item]:
 
 def tar_of(folder: Path, name: str) -> Tar:
     """A folder as a tar archive, under a name in it; links are left out."""
-    found = (path for path in (folder, *folder.rglob("*")) if not path.is_symlink())
-    return Tar({str(Path(name, path.relative_to(folder))): path for path in found if path.is_dir() or path.is_file()})
+    return Tar({name: folder, **dict(_below(folder, name))})
+
+
+def _below(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
+    """Every file and folder below a folder, with its name in the archive; none of them is asked what it is."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path, name_of_it = folder / entry.name, f"{name}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield name_of_it, path
+                yield from _below(path, name_of_it)
+            elif entry.is_file(follow_symlinks=False):
+                yield name_of_it, path
 
 
 def _files(path: Path) -> Iterable[Path]:
