@@ -6,7 +6,7 @@ import pytest
 
 from alma_restore.errors import Misconfigured
 from alma_restore.uid import Uid
-from alma_restore.workspace import Workspace, folder_name
+from alma_restore.workspace import Workspace, folder_name, write_whole
 
 
 def test_the_folder_is_named_as_the_observatory_names_it():
@@ -35,3 +35,13 @@ def test_a_spool_that_cannot_be_written_says_what_to_do(tmp_path):
     (tmp_path / "spool").write_text("a file")
     with pytest.raises(Misconfigured, match="ALMA_RESTORE_SPOOL"):
         Workspace(tmp_path / "spool" / "one").create({})
+
+
+def test_a_file_that_is_written_anew_leaves_what_is_linked_to_the_old_one(tmp_path):
+    """As a delivery is; and a kill in between leaves the old file."""
+    file, delivered = tmp_path / "PPR.xml", tmp_path / "delivered.xml"
+    write_whole(file, b"old")
+    delivered.hardlink_to(file)
+    write_whole(file, b"new")
+    assert (file.read_bytes(), delivered.read_bytes()) == (b"new", b"old")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["PPR.xml", "delivered.xml"]

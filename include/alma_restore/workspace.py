@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
@@ -127,7 +128,16 @@ def folder_name(eb_uid: Uid, opened: datetime) -> str:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of it."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=2, sort_keys=True, default=str) + "\n")
+    """Write JSON, as `write_whole` writes."""
+    write_whole(path, (json.dumps(content, indent=2, sort_keys=True, default=str) + "\n").encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one, never half of it.
+
+    What is hard-linked to the old one, as a delivery is, keeps that; of two processes that write the same, neither
+    takes the other's work away.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_bytes(content)
     part.replace(path)

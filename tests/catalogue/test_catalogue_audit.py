@@ -80,6 +80,8 @@ def test_an_ended_request_holds_no_disk_for_long(catalogue: Catalogue, tmp_path:
     record = opened(catalogue)
     catalogue.reserve(record.id, tmp_path, 10, free_bytes=lambda: 100)
     catalogue.cancel(record.id)
+    assert not catalogue.is_promised(record.id), "the end itself gives it back, whatever becomes of who stored it"
+    catalogue.reserve(record.id, tmp_path, 10, free_bytes=lambda: 100)  # by a stage that did not see the end
     assert catalogue.contradictions() == ()
     assert "still holds disk" in catalogue.contradictions(closing=timedelta(0))[0]
     catalogue.release(record.id)

@@ -12,7 +12,7 @@ import pytest
 from restored_mous import EBS, MOUS, tree
 
 from alma_restore.delivery import folder
-from alma_restore.delivery.checksums import read_sums, sha256
+from alma_restore.delivery.checksums import SUMS, read_sums, sha256
 from alma_restore.delivery.contents import gather
 from alma_restore.delivery.folder import beside, clear_up, deliver
 from alma_restore.errors import DeliveryFailed
@@ -252,8 +252,8 @@ def test_a_killed_delivery_shows_nothing_under_the_final_name(files, root, other
         assert_whole(final, files)
         assert_nothing_beside(root)
     else:
-        clear_up(root, NAME)
-        clear_up(root, NAME)
+        clear_up(root, NAME, is_known=False)
+        clear_up(root, NAME, is_known=False)
         assert list(root.iterdir()) == []
 
 
@@ -261,6 +261,35 @@ def test_of_a_delivery_killed_between_two_names_and_given_up_the_earlier_one_sta
     deliver(files, root, NAME)
     (root / NAME).rename(beside(root / NAME, "old"))
     beside(root / NAME, "part").mkdir()
-    clear_up(root, NAME)
+    clear_up(root, NAME, is_known=True)
     assert_whole(root / NAME, files)
+    assert_nothing_beside(root)
+
+
+def test_a_delivery_that_was_finished_and_told_nobody_goes_and_one_on_record_stays(files, root):
+    """Killed between its last rename and the note in the catalogue, and not tried again."""
+    deliver(files, root, NAME)
+    clear_up(root, NAME, is_known=True)
+    assert_whole(root / NAME, files)
+    clear_up(root, NAME, is_known=False)
+    assert list(root.iterdir()) == []
+
+
+def test_a_removal_of_the_old_delivery_cut_short_leaves_nothing_of_it_to_be_carried_over(files, root, monkeypatch):
+    deliver(files, root, NAME)
+    fewer = dict(list(files.items())[1:])
+
+    def cut_short(path):
+        if path.is_dir() and (path / SUMS).exists():
+            (path / SUMS).unlink()
+            raise KeyboardInterrupt
+        remove(path)
+
+    remove = folder.remove
+    monkeypatch.setattr(folder, "remove", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        deliver(fewer, root, NAME)
+    monkeypatch.undo()
+    deliver(fewer, root, NAME)
+    assert_whole(root / NAME, fewer)
     assert_nothing_beside(root)

@@ -246,3 +246,14 @@ def test_a_full_disk_is_no_fault_of_the_archive(tgz: Path, tmp_path: Path, monke
     monkeypatch.setattr(tarfile, "copyfileobj", full)
     with pytest.raises(NotAvailable, match="disk is full"):
         tarballs.extract(tgz, tmp_path / "products")
+
+
+def test_what_is_unpacked_again_leaves_what_is_linked_to_it(tgz: Path, tmp_path: Path) -> None:
+    """As a delivery is: one that stands must not change under its checksums."""
+    pack(tgz, member("flux.csv", b"old"))
+    tarballs.extract(tgz, tmp_path / "products")
+    delivered = tmp_path / "flux.csv"
+    delivered.hardlink_to(tmp_path / "products" / "flux.csv")
+    pack(tgz, member("flux.csv", b"new"))
+    tarballs.extract(tgz, tmp_path / "products")
+    assert ((tmp_path / "products" / "flux.csv").read_bytes(), delivered.read_bytes()) == (b"new", b"old")

@@ -76,6 +76,8 @@ class AsdmExporter:
 
     def _try(self, eb_uid: Uid, final: Path, log: Path, progress: Progress) -> None:
         with writing(final.name, final.parent), _aside(final) as (aside, lock):
+            if _is_whole(final, eb_uid):  # by now: another process may have exported it while we waited
+                return
             exit_code = self._run(eb_uid, aside, lock, log, progress)
             exported = aside / final.name
             if not exported.is_dir():

@@ -112,7 +112,6 @@ class NgasClient:
             if _is_right(final, stored, update):
                 return
             final.parent.mkdir(parents=True, exist_ok=True)
-            final.unlink(missing_ok=True)
             with PartFile.beside(final, update) as part:
                 self._complete(node, stored, part, progress)
                 if update and part.crc != stored.checksum:

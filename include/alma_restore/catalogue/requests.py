@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from alma_restore.catalogue.engine import Store, take_lock, utc_now
@@ -20,7 +20,7 @@ from alma_restore.catalogue.records import (
     record,
     stage_timings,
 )
-from alma_restore.catalogue.schema import RequestRow, TransitionRow
+from alma_restore.catalogue.schema import RequestRow, ReservationRow, TransitionRow
 from alma_restore.catalogue.states import ENDS, State, check_reopening, check_transition
 from alma_restore.errors import Refused, RestoreError
 from alma_restore.request import RestoreRequest
@@ -317,6 +317,7 @@ def _write_line(session: Session, row: RequestRow, state: State, stage: str, not
     now = utc_now()
     if state in ENDS and row.state != state:
         row.ended_at = now
+        session.execute(delete(ReservationRow).where(ReservationRow.request_id == row.id))  # its disk is given back
     row.state, row.stage, row.updated_at = state, stage, now
     session.flush()
     take_lock(session, "history")  # the lines' ids grow in the order of their commits: who reads on misses none

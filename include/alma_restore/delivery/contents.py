@@ -14,7 +14,7 @@ from alma_restore.products import calapply
 from alma_restore.products import manifest as manifests
 from alma_restore.split import SplitOptions, delivered, window_numbers
 from alma_restore.uid import Uid
-from alma_restore.workspace import Workspace
+from alma_restore.workspace import Workspace, write_whole
 
 README = "README.txt"
 
@@ -75,7 +75,9 @@ def gather(
         DeliveryFailed: a MeasurementSet is missing, or a link leads out of the workspace.
     """
     names = [name for eb_uid in eb_uids for name in delivered(eb_uid, split)]
-    (workspace.root / README).write_text(readme.write(mous_uid, names, _calibrated_windows(workspace), split, tar))
+    write_whole(
+        workspace.root / README, readme.write(mous_uid, names, _calibrated_windows(workspace), split, tar).encode()
+    )
     inside = workspace.root.resolve()
     files: dict[str, Source] = {}
     for ms in link_measurement_sets(workspace, names):

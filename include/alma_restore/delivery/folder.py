@@ -65,19 +65,23 @@ def deliver(files: Mapping[str, Source], root: Path, name: str) -> Delivered:
         return Delivered(str(final), size_bytes, len(files) + 1, sha256(final / SUMS))
 
 
-def clear_up(root: Path, name: str) -> None:
+def clear_up(root: Path, name: str, *, is_known: bool) -> None:
     """Leave of a delivery that was killed in the middle, and is not tried again, what stood there before it.
+
+    Args:
+        is_known: whether a delivery of this name is on record; else what lies there was finished and told nobody.
 
     Raises:
         DeliveryFailed: the folder cannot be written.
     """
     final = root / name
-    left = [beside(final, word) for word in ("part", "old")]
     with _telling(final):
-        if any(map(os.path.lexists, left)):
+        if root.is_dir():
             with alone(final):
                 _settle(final)
                 remove(beside(final, "part"))
+                if not is_known:
+                    remove(final)
 
 
 def beside(final: Path, word: str) -> Path:
@@ -187,7 +191,8 @@ def _put_in_place(part: Path, final: Path) -> None:
 
 def _settle(final: Path) -> None:
     """Finish what a crash may have cut short: bring the old delivery back, or carry over what is not ours of it."""
-    old = beside(final, "old")
+    old, trash = beside(final, "old"), beside(final, "trash")
+    remove(trash)
     if not os.path.lexists(old):
         return
     if not os.path.lexists(final):
@@ -200,7 +205,8 @@ def _settle(final: Path) -> None:
             if str(name) not in ours and not os.path.lexists(final / name):
                 (final / name).parent.mkdir(parents=True, exist_ok=True)
                 path.rename(final / name)
-    remove(old)
+    old.rename(trash)  # what is left of it is ours: cut short, its removal must not leave it to be carried over
+    remove(trash)
 
 
 def _sync(path: Path) -> None:

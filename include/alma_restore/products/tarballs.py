@@ -82,6 +82,8 @@ def extract(path: Path, into: Path, limits: Limits = Limits()) -> tuple[str, ...
 
 
 def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
+    if member.isfile():  # not written over: a delivery can be hard-linked to it
+        (into / member.name).unlink(missing_ok=True)
     if hasattr(tarfile, "data_filter"):
         archive.extract(member, into, filter="data")
         return

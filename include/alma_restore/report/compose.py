@@ -20,7 +20,7 @@ from alma_restore.products import manifest as manifests
 from alma_restore.report.plots import Plot, Plots
 from alma_restore.rules.casa_version import CasaVersion
 from alma_restore.uid import Uid
-from alma_restore.workspace import Workspace
+from alma_restore.workspace import Workspace, write_whole
 
 _STAGES = {
     "open_request": "Accept the request",
@@ -120,7 +120,7 @@ def write(
         "version": __version__,
     }
     path = workspace.root / "report.html"
-    path.write_text(_templates().get_template("report.html.jinja").render(words), encoding="utf-8")
+    write_whole(path, _templates().get_template("report.html.jinja").render(words).encode())
     return path
 
 

@@ -25,7 +25,7 @@ from alma_restore.rules import sched_block, sessions
 from alma_restore.rules.sessions import Reconciled
 from alma_restore.split import SplitOptions, window_numbers
 from alma_restore.uid import Uid
-from alma_restore.workspace import Workspace, write_json
+from alma_restore.workspace import Workspace, write_json, write_whole
 
 
 def stage(house: House, request_id: str) -> Manifest:
@@ -86,7 +86,7 @@ def write_ppr(house: House, request_id: str) -> tuple[Uid, ...]:
     )
     content = build.build(asked)
     schema.validate(content)
-    workspace.ppr.write_bytes(content)
+    write_whole(workspace.ppr, content)
     if house.settings.casa.jobs == "eb":
         _cancel(house, workspace)  # of an earlier attempt, when the setting was another one
         parts.make(workspace, asked)

@@ -108,7 +108,9 @@ def _clear_up_delivery(house: House, record: RequestRecord) -> None:
     try:
         where = destination.check(record.destination, house.settings)
         if isinstance(where, destination.FolderDestination):
-            folder.clear_up(where.root, destination.delivery_name(mous_of(record), record.id))
+            known = house.catalogue.delivery(record.id)
+            name, stands = destination.delivery_name(mous_of(record), record.id), known and known.removed_at is None
+            folder.clear_up(where.root, name, is_known=bool(stands))
     except (Refused, DeliveryFailed) as error:
         house.catalogue.note(record.id, f"What the delivery left is not cleared up. {error}")
 

@@ -115,8 +115,8 @@ def prepare(house: House, request_id: str) -> Workspace:
             remedy="Give the spool a larger disk (ALMA_RESTORE_SPOOL), or look at the settings of `disk`.",
         )
     _reserve(house, request_id, needed)
+    house.catalogue.set_workspace(request_id, str(workspace.root))  # first: what nobody knows of, nobody removes
     workspace.create(_metadata(house, record, calibration))
-    house.catalogue.set_workspace(request_id, str(workspace.root))
     return workspace
 
 
