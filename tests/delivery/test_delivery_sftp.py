@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 
 import paramiko
@@ -193,6 +194,39 @@ def test_reading_back_asks_for_a_stretch_at_a_time(server, files, root, monkeypa
     deliver(files, to(root), NAME, server.connect)
     assert_whole(root, files)
     assert (max(asked), sum(asked)) == (BIG // 3, sum(path.stat().st_size for path in files.values()))
+
+
+def test_each_file_more_costs_few_round_trips(any_server, files, root, monkeypatch):
+    """On another continent each costs a tenth of a second."""
+    asked, ask = [], paramiko.SFTPClient._request
+    monkeypatch.setattr(paramiko.SFTPClient, "_request", lambda self, *what: asked.append(what[0]) or ask(self, *what))
+
+    def cost(small_files):
+        few = dict.fromkeys((f"{MS}/SUB/table.f{number}" for number in range(small_files)), files["PPR.xml"])
+        asked.clear()
+        deliver(few, to(root), f"of_{small_files}", any_server.connect)
+        return len(asked)
+
+    # Besides what is written and read: open, close, look, open, close; and some more to list the longer folder.
+    assert cost(30) - cost(10) < 20 * 6
+
+
+def test_a_folder_that_could_not_be_made_is_made_over_the_next_connection(server, files, root, connections):
+    """What stands in its place is taken away meanwhile."""
+
+    @contextmanager
+    def connect():
+        connections.append(server.port)
+        if len(connections) == 2:
+            (root / f".{NAME}.part" / MS).unlink()
+        with server.connect() as client:
+            yield client
+
+    (root / f".{NAME}.part").mkdir(parents=True)
+    (root / f".{NAME}.part" / MS).symlink_to("nowhere")
+    deliver(files, to(root), NAME, connect, wait_s=0.01)
+    assert len(connections) == 2
+    assert_whole(root, files)
 
 
 def test_a_changed_host_key_stops_everything(server, files, root):

@@ -6,7 +6,7 @@ import hashlib
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
@@ -88,14 +88,18 @@ def deliver(
 class _Site:
     """One delivery at the far end, over as many connections as it takes.
 
+    Far sites are why nothing is asked twice here: on another continent each question costs a tenth of a second.
+
     Attributes:
         arrived: how much of each file is known to have reached the far end.
+        _folders: those that are known to be there, and whether we made them, so that nothing of an earlier call is in.
     """
 
     def __init__(self, root: PurePosixPath, name: str, files: Mapping[str, Source], sums: Mapping[str, str]) -> None:
         self._final, self._part, self._old = root / name, root / f".{name}.part", root / f".{name}.old"
         self._files, self._sums = files, sums
         self._verified: set[str] = set()
+        self._folders: dict[PurePosixPath, bool] = {}
         self.arrived: dict[str, int] = {}
 
     def deliver(self, client: SftpClient) -> None:
@@ -119,17 +123,21 @@ class _Site:
         with client.open(str(self._final / SUMS), "rb") as sums:
             if sums.read() != sums_text(self._sums).encode():
                 return False
-        return all(self._reads_back(client, self._final / name, name) for name in self._files)
+        for name in self._files:
+            there = _stat(client, self._final / name)
+            if there is None or not self._reads_back(client, self._final / name, name, there.st_size):
+                return False
+        return True
 
     def _send(self, client: SftpClient, name: str) -> None:
         """Send what is missing of a file; if what was there already is wrong, send it all."""
         target = self._part / name
-        _make_folder(client, target.parent)
+        self._make_folder(client, target.parent)
         self._append(client, name)
-        if not self._reads_back(client, target, name):
+        if not self._reads_back(client, target, name, self.arrived[name]):
             client.remove(str(target))
             self._append(client, name)
-            if not self._reads_back(client, target, name):
+            if not self._reads_back(client, target, name, self.arrived[name]):
                 raise DeliveryFailed(
                     f"{name} reads back from {target} otherwise than it was sent.",
                     remedy="Have the far end's disk looked at, then retry.",
@@ -138,26 +146,38 @@ class _Site:
 
     def _append(self, client: SftpClient, name: str) -> None:
         source, target = self._files[name], self._part / name
-        with client.open(str(target), "ab") as writing:
+        is_new = self._folders.get(target.parent, False) and name not in self.arrived
+        with client.open(str(target), "wb" if is_new else "ab") as writing:
             writing.set_pipelined(True)  # no waiting for each answer; what was refused shows in the size
-            self.arrived[name] = writing.stat().st_size
+            self.arrived[name] = writing.tell()
             for chunk in sources.read(source, self.arrived[name]):
                 writing.write(chunk)
         self.arrived[name] = client.stat(str(target)).st_size
         if self.arrived[name] < (whole := sources.size_bytes(source)):
             raise OSError(f"it took {self.arrived[name]} of the {whole} bytes of {name}")
 
-    def _reads_back(self, client: SftpClient, path: PurePosixPath, name: str) -> bool:
-        there = _stat(client, path)
-        if there is None or there.st_size != sources.size_bytes(self._files[name]):
+    def _reads_back(self, client: SftpClient, path: PurePosixPath, name: str, there_bytes: int) -> bool:
+        if there_bytes != sources.size_bytes(self._files[name]):
             return False
         digest = hashlib.sha256()
         with client.open(str(path), "rb") as file:
-            for at in range(0, there.st_size, _CHUNK):
+            for at in range(0, there_bytes, _CHUNK):
                 if at % _AHEAD == 0:
-                    file.prefetch(min(at + _AHEAD, there.st_size))
-                digest.update(file.read(_CHUNK))
+                    file.prefetch(min(at + _AHEAD, there_bytes))
+                digest.update(file.read(min(_CHUNK, there_bytes - at)))  # what lies beyond is not asked for
         return digest.hexdigest() == self._sums[name]
+
+    def _make_folder(self, client: SftpClient, folder: PurePosixPath) -> None:
+        if folder in self._folders:
+            return
+        is_new = not _stat(client, folder)
+        if is_new:
+            self._make_folder(client, folder.parent)
+            try:
+                client.mkdir(str(folder))
+            except OSError:  # somebody made it at the same moment; if nobody did, writing below it tells
+                return
+        self._folders[folder] = is_new
 
 
 def _stat(client: SftpClient, path: PurePosixPath) -> Any:
@@ -166,13 +186,6 @@ def _stat(client: SftpClient, path: PurePosixPath) -> Any:
         return client.stat(str(path))
     except FileNotFoundError:
         return None
-
-
-def _make_folder(client: SftpClient, folder: PurePosixPath) -> None:
-    if not _stat(client, folder):
-        _make_folder(client, folder.parent)
-        with suppress(OSError):  # somebody made it at the same moment; if nobody did, writing below it tells
-            client.mkdir(str(folder))
 
 
 def _below(client: SftpClient, folder: PurePosixPath) -> Iterator[tuple[PurePosixPath, bool]]:
