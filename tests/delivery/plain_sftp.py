@@ -39,7 +39,7 @@ class _Files(SFTPServerInterface):
     lstat = stat
 
     def open(self, path: str, flags: int, attr: SFTPAttributes) -> SFTPHandle | int:
-        mode = "ab" if flags & os.O_APPEND else "wb" if flags & os.O_WRONLY else "rb"
+        mode = "xb" if flags & os.O_EXCL else "wb" if flags & os.O_TRUNC else "r+b" if flags & os.O_RDWR else "rb"
         handle = _Handle(flags)
         try:
             handle.readfile = handle.writefile = Path(path).open(mode)  # noqa: SIM115 -- paramiko closes it

@@ -211,6 +211,26 @@ def test_each_file_more_costs_few_round_trips(any_server, files, root, monkeypat
     assert cost(30) - cost(10) < 20 * 6
 
 
+@pytest.mark.parametrize("at", range(2, 110, 9))
+def test_a_try_that_comes_back_after_the_next_one_has_delivered_changes_nothing(
+    any_server, files, root, monkeypatch, at
+):
+    """As a task does whose worker was thought to be dead: it goes on at any of its requests."""
+    request, asked = paramiko.SFTPClient._async_request, []
+
+    def ask(self, *args):
+        asked.append(args)
+        if len(asked) == at:
+            deliver(files, to(root), NAME, any_server.connect)
+        return request(self, *args)
+
+    monkeypatch.setattr(paramiko.SFTPClient, "_async_request", ask)
+    deliver(files, to(root), NAME, any_server.connect, wait_s=0.01)
+    monkeypatch.undo()
+    assert len(asked) > at, "it had ended before"
+    assert_whole(root, files)
+
+
 def test_a_folder_that_could_not_be_made_is_made_over_the_next_connection(server, files, root, connections):
     """What stands in its place is taken away meanwhile."""
 

@@ -107,7 +107,7 @@ class _Site:
             for name in sorted(self._files):
                 if name not in self._verified:
                     self._send(client, name)
-            _remove_strays(client, self._part, {str(self._part / name) for name in self._files})
+            self._check_complete(client)
             with client.open(str(self._part / SUMS), "wb") as sums:
                 sums.write(sums_text(self._sums).encode())
             if _stat(client, self._final):
@@ -147,14 +147,28 @@ class _Site:
     def _append(self, client: SftpClient, name: str) -> None:
         source, target = self._files[name], self._part / name
         is_new = self._folders.get(target.parent, False) and name not in self.arrived
-        with client.open(str(target), "wb" if is_new else "ab") as writing:
+        there = None if is_new else _stat(client, target)
+        self.arrived[name] = there.st_size if there else 0
+        # Neither cut nor appended to: should another process have delivered this very file meanwhile, what we still
+        # write falls on the same bytes.
+        with client.open(str(target), "r+b" if there else "wxb") as writing:
             writing.set_pipelined(True)  # no waiting for each answer; what was refused shows in the size
-            self.arrived[name] = writing.tell()
+            writing.seek(self.arrived[name])
             for chunk in sources.read(source, self.arrived[name]):
                 writing.write(chunk)
         self.arrived[name] = client.stat(str(target)).st_size
         if self.arrived[name] < (whole := sources.size_bytes(source)):
             raise OSError(f"it took {self.arrived[name]} of the {whole} bytes of {name}")
+
+    def _check_complete(self, client: SftpClient) -> None:
+        """Remove what an earlier attempt with other contents left; what is missing, another process has taken away."""
+        wanted = {self._part / name: name for name in self._files}
+        for path, is_folder in _below(client, self._part):
+            if not is_folder and wanted.pop(path, None) is None:
+                client.remove(str(path))
+        if wanted:
+            self._verified -= {*wanted.values()}
+            raise OSError(f"{len(wanted)} files that we sent are no longer there")
 
     def _reads_back(self, client: SftpClient, path: PurePosixPath, name: str, there_bytes: int) -> bool:
         if there_bytes != sources.size_bytes(self._files[name]):
@@ -197,13 +211,6 @@ def _below(client: SftpClient, folder: PurePosixPath) -> Iterator[tuple[PurePosi
         else:
             yield path, False
     yield folder, True
-
-
-def _remove_strays(client: SftpClient, folder: PurePosixPath, wanted: set[str]) -> None:
-    """Remove what an earlier attempt with other contents left."""
-    for path, is_folder in _below(client, folder):
-        if not is_folder and str(path) not in wanted:
-            client.remove(str(path))
 
 
 def _remove(client: SftpClient, folder: PurePosixPath) -> None:
