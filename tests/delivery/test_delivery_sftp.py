@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 
 import paramiko
@@ -211,21 +212,27 @@ def test_each_file_more_costs_few_round_trips(any_server, files, root, monkeypat
     assert cost(30) - cost(10) < 20 * 6
 
 
-@pytest.mark.parametrize("at", range(2, 110, 9))
+@pytest.mark.parametrize("dies", [True, False], ids=["killed soon", "unharmed"])
+@pytest.mark.parametrize("at", [24, 170, 366, 368, 369, 370])
 def test_a_try_that_comes_back_after_the_next_one_has_delivered_changes_nothing(
-    any_server, files, root, monkeypatch, at
+    any_server, files, root, monkeypatch, at, dies
 ):
-    """As a task does whose worker was thought to be dead: it goes on at any of its requests."""
+    """As a task does whose worker was thought to be dead: it goes on at any of its requests, until Airflow kills it."""
     request, asked = paramiko.SFTPClient._async_request, []
 
     def ask(self, *args):
         asked.append(args)
         if len(asked) == at:
+            monkeypatch.setattr(paramiko.SFTPClient, "_async_request", request)
             deliver(files, to(root), NAME, any_server.connect)
+            monkeypatch.setattr(paramiko.SFTPClient, "_async_request", ask)
+        if dies and len(asked) >= at + 2 and threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
         return request(self, *args)
 
     monkeypatch.setattr(paramiko.SFTPClient, "_async_request", ask)
-    deliver(files, to(root), NAME, any_server.connect, wait_s=0.01)
+    with suppress(KeyboardInterrupt):
+        deliver(files, to(root), NAME, any_server.connect, wait_s=0.01)
     monkeypatch.undo()
     assert len(asked) > at, "it had ended before"
     assert_whole(root, files)

@@ -112,6 +112,7 @@ class _Site:
                 sums.write(sums_text(self._sums).encode())
             if _stat(client, self._final):
                 _remove(client, self._old)
+                client.stat(str(self._part))  # else what is there by now is another process's, and whole
                 client.rename(str(self._final), str(self._old))
             client.rename(str(self._part), str(self._final))
         _remove(client, self._old)
@@ -163,11 +164,13 @@ class _Site:
     def _check_complete(self, client: SftpClient) -> None:
         """Remove what an earlier attempt with other contents left; what is missing, another process has taken away."""
         wanted = {self._part / name: name for name in self._files}
-        for path, is_folder in _below(client, self._part):
+        there = [*_below(client, self._part)] if _stat(client, self._part) else []
+        for path, is_folder in there:
             if not is_folder and wanted.pop(path, None) is None:
                 client.remove(str(path))
         if wanted:
             self._verified -= {*wanted.values()}
+            self._folders.clear()
             raise OSError(f"{len(wanted)} files that we sent are no longer there")
 
     def _reads_back(self, client: SftpClient, path: PurePosixPath, name: str, there_bytes: int) -> bool:
