@@ -138,6 +138,11 @@ def write_whole(path: Path, content: bytes) -> None:
     What is hard-linked to the old one, as a delivery is, keeps that; of two processes that write the same, neither
     takes the other's work away.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = part_of(path)
     part.write_bytes(content)
     part.replace(path)
+
+
+def part_of(path: Path) -> Path:
+    """Where this process, and no other, makes a file that is not whole yet."""
+    return path.with_name(f"{path.name}.{os.getpid()}.part")

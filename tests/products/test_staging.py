@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 from pathlib import Path
 
@@ -29,6 +30,29 @@ def test_the_manifest_goes_to_rawdata_and_auxproducts_are_expanded(workspace, de
     assert staged.expanded == ("antennapos.csv", "flux.csv")
     assert staged.links == {}
     assert [asdm.ms_name for asdm in staged.manifest.asdms] == [f"{eb}.ms" for eb in (FIRST, SECOND, THIRD)]
+
+
+def test_a_try_that_comes_back_when_the_next_one_has_staged_fails_nothing(tmp_path, monkeypatch):
+    """As a task does whose worker was thought to be dead."""
+    workspace = Workspace(tmp_path / "spool").create({})
+    delivery = Delivery(workspace.products, prefix="member.").write()
+    files, replace, nexts = delivery.files, Path.replace, []
+
+    def come_back(part, target):
+        if not nexts:
+            nexts.append(multiprocessing.get_context("fork").Process(target=staging.stage, args=(workspace, files)))
+            monkeypatch.setattr(Path, "replace", replace)
+            nexts[0].start()
+            nexts[0].join()
+            monkeypatch.setattr(Path, "replace", come_back)
+        return replace(part, target)
+
+    monkeypatch.setattr(Path, "replace", come_back)
+    staged = staging.stage(workspace, files)
+    assert [process.exitcode for process in nexts] == [0]
+    assert (workspace.rawdata / delivery.manifest.name).read_bytes() == delivery.manifest.read_bytes()
+    assert all((workspace.products / name).is_file() for name in staged.links)
+    assert list(workspace.root.rglob("*.part")) == []
 
 
 @pytest.mark.parametrize("prefix", ["", "member."])

@@ -12,7 +12,7 @@ from alma_restore.archive.disk import writing
 from alma_restore.errors import Corrupt, Inconsistent
 from alma_restore.products import calapply, manifest, tarballs
 from alma_restore.products.manifest import Manifest, ManifestAsdm, ManifestSession
-from alma_restore.workspace import Workspace
+from alma_restore.workspace import Workspace, part_of
 
 OTHER_MANIFESTS = "manifests_of_other_runs"
 """A folder of products/ for the manifests of imaging runs."""
@@ -133,7 +133,7 @@ def _copy(source: Path, into: Path) -> None:
     if target.is_file() and not target.is_symlink() and filecmp.cmp(source, target, shallow=False):
         return
     with writing(source.name, into):
-        part = into / f"{source.name}.part"
+        part = part_of(target)
         shutil.copyfile(source, part)
         part.replace(target)
 
@@ -142,7 +142,7 @@ def _link(link: Path, target: str) -> None:
     if link.is_symlink() and str(link.readlink()) == target:
         return
     with writing(link.name, link.parent):
-        part = link.with_name(f"{link.name}.part")
+        part = part_of(link)
         part.unlink(missing_ok=True)
         part.symlink_to(target)
         part.replace(link)
