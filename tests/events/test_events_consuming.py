@@ -247,13 +247,19 @@ def test_a_lack_of_permission_ends_no_request(broker, names, catalogue):
 
 
 @contextmanager
-def airflow_that_answers(answers):
-    """Starts runs at an Airflow that gives these answers, a status and a body each, and then does as it is asked."""
+def airflow_that_answers(answers=(), always=None):
+    """Starts runs at an Airflow that gives these answers, a status and a body each, and then does as it is asked.
+
+    Args:
+        always: what it answers, however often it is asked, about some runs.
+    """
+    answers = [*answers]
 
     class Airflow(BaseHTTPRequestHandler):
         def do_POST(self):
-            self.rfile.read(int(self.headers["Content-Length"]))
-            status, body = answers.pop(0) if answers else (200, b"{}")
+            run_id = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["dag_run_id"]
+            next_answer = answers.pop(0) if answers else (200, b"{}")
+            status, body = (always or {}).get(run_id, next_answer)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -309,9 +315,10 @@ def test_what_airflow_says_of_itself_ends_no_request(broker, names, catalogue, a
 )
 def test_what_airflow_says_of_a_request_ends_it_alone(broker, names, catalogue, status, detail):
     bad, good = event("bad", userEmail="ada@example.org"), event("good")
-    answers = [(status, says(detail))]
-    with airflow_that_answers(answers) as start_run, consuming_with(broker, names, catalogue, start_run):
+    always = {"restore__bad": (status, says(detail))}
+    with airflow_that_answers(always=always) as start_run, consuming_with(broker, names, catalogue, start_run):
         publish(broker, names, bad, good)
+        until(lambda: (record := catalogue.by_correlation_id("bad")) and record.ended)
         until(lambda: (record := catalogue.by_correlation_id("good")) and record.run_id)
     record = catalogue.by_correlation_id("bad")
     assert (record.state, record.error_code) == ("refused", "bad_request")
